@@ -1,0 +1,75 @@
+"""Bascule: serve, guard, connect and deploy Model Context Protocol servers.
+
+Names load when first used, so `import bascule` costs a few milliseconds and pulls in no HTTP and no command line.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bascule.late import late
+
+if TYPE_CHECKING:
+    from bascule.client.client import Client as Client
+    from bascule.errors import BasculeError as BasculeError
+    from bascule.errors import CallTimedOut as CallTimedOut
+    from bascule.errors import ConfigError as ConfigError
+    from bascule.errors import ConnectionLost as ConnectionLost
+    from bascule.errors import DeclarationError as DeclarationError
+    from bascule.errors import MCPError as MCPError
+    from bascule.errors import ToolError as ToolError
+    from bascule.server.app import Server as Server
+    from bascule.server.context import Context as Context
+    from bascule.wire.content import Annotations as Annotations
+    from bascule.wire.content import AudioContent as AudioContent
+    from bascule.wire.content import ContentBlock as ContentBlock
+    from bascule.wire.content import EmbeddedResource as EmbeddedResource
+    from bascule.wire.content import Icon as Icon
+    from bascule.wire.content import ImageContent as ImageContent
+    from bascule.wire.content import ResourceContents as ResourceContents
+    from bascule.wire.content import ResourceLink as ResourceLink
+    from bascule.wire.content import TextContent as TextContent
+    from bascule.wire.prompts import PromptMessage as PromptMessage
+    from bascule.wire.resources import Resource as Resource
+    from bascule.wire.tools import CallToolResult as CallToolResult
+    from bascule.wire.tools import ToolAnnotations as ToolAnnotations
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Annotations": "bascule.wire.content",
+    "AudioContent": "bascule.wire.content",
+    "BasculeError": "bascule.errors",
+    "CallTimedOut": "bascule.errors",
+    "CallToolResult": "bascule.wire.tools",
+    "Client": "bascule.client.client",
+    "ConfigError": "bascule.errors",
+    "ConnectionLost": "bascule.errors",
+    "ContentBlock": "bascule.wire.content",
+    "Context": "bascule.server.context",
+    "DeclarationError": "bascule.errors",
+    "EmbeddedResource": "bascule.wire.content",
+    "Icon": "bascule.wire.content",
+    "ImageContent": "bascule.wire.content",
+    "MCPError": "bascule.errors",
+    "PromptMessage": "bascule.wire.prompts",
+    "Resource": "bascule.wire.resources",
+    "ResourceContents": "bascule.wire.content",
+    "ResourceLink": "bascule.wire.content",
+    "Server": "bascule.server.app",
+    "TextContent": "bascule.wire.content",
+    "ToolAnnotations": "bascule.wire.tools",
+    "ToolError": "bascule.errors",
+}
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'bascule' has no attribute {name!r}")
+    value = globals()[name] = late(f"{home}:{name}")
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

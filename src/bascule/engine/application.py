@@ -1,0 +1,33 @@
+"""What a transport needs of an application: its facts, its answers and its lifespan. `server.app.Server` is one."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from bascule.engine.exchange import Exchange
+from bascule.wire.lifecycle import ServerCapabilities
+from bascule.wire.requests import Implementation
+from bascule.wire.results import CacheScope, Result
+
+
+class Facts(Struct, frozen=True):
+    """What an application says of itself; `ttl_ms` and `cache_scope` are the hints for its cacheable results."""
+
+    info: Implementation
+    capabilities: ServerCapabilities
+    instructions: str | None = None
+    ttl_ms: int = 0
+    cache_scope: CacheScope = "private"
+
+
+@runtime_checkable
+class Application(Protocol):
+    """Answers exchanges. `running` opens what the handlers need (pools, clients) and closes it at the end."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    async def answer(self, exchange: Exchange) -> Result: ...
+
+    def running(self) -> AbstractAsyncContextManager[None]: ...

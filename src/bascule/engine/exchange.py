@@ -1,0 +1,111 @@
+"""One request and all that is known about it. Everything that answers is a Handler; everything around one, a Guard.
+
+    Principal   who is calling            Peer       what the calling program says of itself
+    Exchange    one request, decoded      Handler    Exchange -> Result
+    Feature     the thing that is called  Guard      (next, feature) -> Handler, folded once at start
+
+Slots and no behaviour: eras fill an Exchange, transports lend it `notify`, handlers read it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from msgspec import Raw, Struct
+
+from bascule.wire.jsonrpc import Request, RequestId
+from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel, ProgressToken, RequestParams
+from bascule.wire.results import Result
+
+Notify = Callable[[Request], Awaitable[None]]
+Handler = Callable[["Exchange"], Awaitable[Result]]
+
+
+class Principal(Struct, frozen=True):
+    """Who is calling. `key` stands in every key of shared state."""
+
+    issuer: str = ""
+    subject: str = ""
+    tenant: str = ""
+    client_id: str = ""
+    scopes: frozenset[str] = frozenset()
+    anonymous: bool = True
+    claims: Mapping[str, Any] = {}
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Tenant, issuer and subject: equal for two calls by the same caller, and for no others."""
+        return (self.tenant, self.issuer, self.subject)
+
+
+LOCAL = Principal(issuer="local", subject="user", scopes=frozenset({"*"}), anonymous=False)
+"""The user at this machine: who calls over stdio and in memory; holds every scope."""
+
+ANONYMOUS = Principal()
+"""A caller over HTTP that showed no credentials."""
+
+
+class Peer(Struct, frozen=True):
+    """What the calling program says of itself; never verified."""
+
+    protocol_version: str
+    info: Implementation | None
+    capabilities: ClientCapabilities
+
+
+class Feature(Protocol):
+    """A tool, resource or prompt as guards see it."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Exchange:
+    """One request, decoded. `log_level` is None where the client wants no log messages."""
+
+    __slots__ = (
+        "feature",
+        "headers",
+        "last_progress",
+        "log_level",
+        "method",
+        "notify",
+        "params",
+        "peer",
+        "principal",
+        "progress_token",
+        "raw_params",
+        "request_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        request_id: RequestId,
+        params: RequestParams,
+        raw_params: Raw | None,
+        peer: Peer,
+        principal: Principal,
+        notify: Notify,
+        headers: Mapping[str, str] | None = None,
+        progress_token: ProgressToken | None = None,
+        log_level: LogLevel | None = None,
+    ) -> None:
+        self.method = method
+        self.request_id = request_id
+        self.params = params
+        self.raw_params = raw_params
+        self.peer = peer
+        self.principal = principal
+        self.notify = notify
+        self.headers = headers
+        self.progress_token = progress_token
+        self.log_level = log_level
+        self.feature: Feature | None = None
+        self.last_progress: float | None = None
+
+
+class Guard(Protocol):
+    """Wraps a handler for one feature, at start; returns `next` itself where it does not apply."""
+
+    def __call__(self, next: Handler, feature: Feature) -> Handler: ...

@@ -1,0 +1,155 @@
+"""Every error that Bascule raises: whose fault it is, what to do, and its form on the wire.
+
+    BasculeError
+    ├── DeclarationError      the author wrote a tool, resource, prompt or setting that cannot work (raised at start)
+    ├── ConfigError           a setting or command-line value is wrong
+    ├── MCPError              travels as a JSON-RPC error: code, message, data, HTTP status
+    │   ├── ParseError  InvalidRequest  MethodNotFound  InvalidParams  InternalError
+    │   ├── ResourceNotFound
+    │   └── HeaderMismatch  MissingCapability  UnsupportedVersion
+    ├── ToolError             travels as a tool result with isError: the model sees the sentence
+    │   └── InvalidArguments
+    ├── ConnectionLost        the peer went away (client side)
+    └── CallTimedOut          the peer did not answer in time (client side)
+
+Raise inside, translate once at the edge. Messages are one sentence for the reader, never a stack trace or a path.
+Codes: specification 2026-07-28, basic/index, "Error Codes"; JSON-RPC 2.0, section 5.1.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class BasculeError(Exception):
+    """The root of all errors raised by Bascule."""
+
+
+class DeclarationError(BasculeError, TypeError):
+    """A declaration (tool, resource, prompt, server) cannot work as written; the sentence names what and where."""
+
+
+class ConfigError(BasculeError, ValueError):
+    """A setting, environment variable or command-line value is wrong; the sentence names it and what is allowed."""
+
+
+class MCPError(BasculeError):
+    """A protocol error: becomes (or came as) a JSON-RPC error object.
+
+    `code` is the JSON-RPC code, `data` any JSON value or None, `status` the HTTP status that the stateless era uses,
+    `request_id` the id to answer with where the message it came in could be read only in part.
+    """
+
+    code: int = -32603
+    status: int = 200
+    request_id: str | int | None = None
+
+    def __init__(self, message: str, *, code: int | None = None, data: Any = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+
+class ParseError(MCPError):
+    """The bytes are not JSON that this server accepts (JSON-RPC -32700)."""
+
+    code = -32700
+    status = 400
+
+
+class InvalidRequest(MCPError):
+    """JSON, but not a JSON-RPC message that is legal here (-32600)."""
+
+    code = -32600
+    status = 400
+
+
+class MethodNotFound(MCPError):
+    """The peer does not implement the method (-32601)."""
+
+    code = -32601
+    status = 404
+
+
+class InvalidParams(MCPError):
+    """The parameters do not fit the method (-32602)."""
+
+    code = -32602
+    status = 200
+
+
+class InternalError(MCPError):
+    """Something failed that the caller cannot mend (-32603); details stand in the server's log only."""
+
+    code = -32603
+    status = 200
+
+
+class ResourceNotFound(InvalidParams):
+    """No resource has this URI (-32602; -32002 for clients of 2025-11-25 and earlier)."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__("Resource not found", data={"uri": uri})
+
+
+class HeaderMismatch(MCPError):
+    """An HTTP header disagrees with the body, or is missing or malformed (-32020)."""
+
+    code = -32020
+    status = 400
+
+
+class MissingCapability(MCPError):
+    """The request needs a capability that the client did not declare (-32021)."""
+
+    code = -32021
+    status = 400
+
+    def __init__(self, capabilities: dict[str, Any]) -> None:
+        names = ", ".join(sorted(capabilities))
+        super().__init__(
+            f"This request needs the client capability {names}", data={"requiredCapabilities": capabilities}
+        )
+
+
+class UnsupportedVersion(MCPError):
+    """The protocol version asked for is not served (-32022)."""
+
+    code = -32022
+    status = 400
+
+    def __init__(self, requested: str, supported: Sequence[str]) -> None:
+        super().__init__(
+            "Unsupported protocol version", data={"requested": requested, "supported": list(supported)}
+        )
+
+
+class ToolError(BasculeError):
+    """A tool could not do what was asked; the model reads the sentence and may try again.
+
+    `code` is a stable machine-readable word, sent in `_meta["dev.bascule/error"]` with `details`.
+    """
+
+    code: ClassVar[str] = "tool_failed"
+
+    def __init__(self, message: str, *, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details or {}
+
+
+class InvalidArguments(ToolError):
+    """The arguments do not fit the tool's schema; the sentence lists every wrong one and why."""
+
+    code: ClassVar[str] = "invalid_arguments"
+
+
+class ConnectionLost(BasculeError, ConnectionError):
+    """The connection to the peer ended before it answered."""
+
+
+class CallTimedOut(BasculeError, TimeoutError):
+    """The peer did not answer within the time allowed; the call was cancelled."""

@@ -1,0 +1,1 @@
+"""What the bytes mean: msgspec structs in the specification's own words, no behaviour."""
