@@ -1,5 +1,6 @@
 """What a transport needs of an application: its facts, its answers and its lifespan. `server.app.Server` is one."""
 
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -28,6 +29,6 @@ class Application(Protocol):
     @property
     def facts(self) -> Facts: ...
 
-    async def answer(self, exchange: Exchange) -> Result: ...
+    def answer(self, exchange: Exchange) -> Awaitable[Result]: ...
 
     def running(self) -> AbstractAsyncContextManager[None]: ...

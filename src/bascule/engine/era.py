@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from bascule.engine.application import Application
-from bascule.engine.exchange import Exchange, Notify, Principal
+from bascule.engine.exchange import Conversation, Exchange, Notify, Principal
 from bascule.errors import MCPError
 from bascule.wire.jsonrpc import ErrorObject, Frame
 from bascule.wire.requests import LogLevel, RequestParams
@@ -23,14 +23,14 @@ class Inbound(NamedTuple):
     principal: Principal
     notify: Notify
     headers: Mapping[str, str] | None = None
+    conversation: Conversation | None = None
 
 
 class Method(Struct, frozen=True):
-    """One legal method: how its parameters are decoded, who answers, and whether its results may be cached."""
+    """One legal method: how its parameters are decoded and who answers."""
 
     decode: Callable[[Any], RequestParams]
     answer: Callable[[Application, Exchange], Awaitable[Result]]
-    cacheable: bool = False
 
 
 class ServerEra(Protocol):

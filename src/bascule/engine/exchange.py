@@ -52,6 +52,20 @@ class Peer(Struct, frozen=True):
     capabilities: ClientCapabilities
 
 
+class Conversation:
+    """What a handshake-era client said once and need not repeat. `key` is unique to it; `log_level` may change.
+
+    `log_level` is the least severe level that the client wants.
+    """
+
+    __slots__ = ("key", "log_level", "peer")
+
+    def __init__(self, peer: Peer, key: str, log_level: LogLevel = "info") -> None:
+        self.peer = peer
+        self.key = key
+        self.log_level: LogLevel = log_level
+
+
 class Feature(Protocol):
     """A tool, resource or prompt as guards see it."""
 
@@ -60,9 +74,15 @@ class Feature(Protocol):
 
 
 class Exchange:
-    """One request, decoded. `log_level` is None where the client wants no log messages."""
+    """One request, decoded.
+
+    `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
+    `variables` are what a URI template took from the URI that is read.
+    """
 
     __slots__ = (
+        "cancelled",
+        "conversation",
         "feature",
         "headers",
         "last_progress",
@@ -75,6 +95,7 @@ class Exchange:
         "progress_token",
         "raw_params",
         "request_id",
+        "variables",
     )
 
     def __init__(
@@ -90,7 +111,9 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
         progress_token: ProgressToken | None = None,
         log_level: LogLevel | None = None,
+        conversation: Conversation | None = None,
     ) -> None:
+        self.conversation = conversation
         self.method = method
         self.request_id = request_id
         self.params = params
@@ -102,6 +125,8 @@ class Exchange:
         self.progress_token = progress_token
         self.log_level = log_level
         self.feature: Feature | None = None
+        self.cancelled = False
+        self.variables: Mapping[str, str] = {}
         self.last_progress: float | None = None
 
 

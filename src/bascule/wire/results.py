@@ -24,7 +24,7 @@ class EmptyResult(Result):
     """A result that says only that it was done."""
 
 
-class CacheableResult(Result):
+class CacheableResult(Result, kw_only=True):
     """A result with caching hints: `ttl_ms` milliseconds of freshness, and who may share it."""
 
     ttl_ms: int | UnsetType = UNSET

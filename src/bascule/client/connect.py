@@ -1,0 +1,102 @@
+"""From a target to a connection: a server object, a command or a URL.
+
+Knows every transport by name and loads the one that is needed, when it is needed: a client of one kind of server pays
+for no other.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from bascule.engine.application import Application
+from bascule.engine.connection import Connection, Stream
+from bascule.errors import ConfigError
+from bascule.late import late
+from bascule.runtime.caller import Caller
+from bascule.runtime.inbox import Inbox
+
+
+class StdioCommand(Struct, frozen=True):
+    """A command to start as a server: its arguments, what its environment has beyond the harmless part, its folder."""
+
+    command: str
+    args: Sequence[str] = ()
+    env: Mapping[str, str] | None = None
+    cwd: str | None = None
+
+
+Target = Application | StdioCommand | str | os.PathLike[str] | Sequence[str]
+
+
+class Opener(Protocol):
+    """Makes a connection that reads into an inbox; it is not started yet."""
+
+    def __call__(self, inbox: Inbox) -> Connection: ...
+
+
+def opener(
+    target: Any, *, headers: Mapping[str, str] | None, env: Mapping[str, str] | None, cwd: str | os.PathLike[str] | None
+) -> Opener:
+    """How to connect to `target`. `headers` go with every HTTP request; `env` and `cwd` are for a command.
+
+    Raises TypeError for what is no target, ConfigError for a URL, header or command that cannot be used.
+    """
+    if isinstance(target, str) and target.startswith(("http://", "https://")):
+        connection = late("bascule.transports.http_client:HttpConnection")
+        return lambda inbox: connection(target, inbox, headers=headers)
+    if headers:
+        raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
+    command = _command(target)
+    if command is not None:
+        own = {**(command.env or {}), **(env or {})}
+        words = [command.command, *command.args]
+        stream = late("bascule.transports.spawn:SpawnStream")
+        return _over(lambda: stream(words, env=own, cwd=cwd if cwd is not None else command.cwd))
+    if isinstance(target, Application):
+        memory = late("bascule.transports.memory:connect")
+        return _over(lambda: memory(target))
+    raise TypeError(
+        f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
+        "http:// or https://, a command (text, a list of words, or StdioCommand), or the path of a Python file"
+    )
+
+
+def _over(stream: Any) -> Opener:
+    def connect(inbox: Inbox) -> Connection:
+        opened: Stream = stream()
+        return Caller(opened, inbox)
+
+    return connect
+
+
+def _command(target: Any) -> StdioCommand | None:
+    """The command that a target is, or None."""
+    if isinstance(target, StdioCommand):
+        return target
+    if isinstance(target, os.PathLike):
+        words = [os.fspath(target)]
+    elif isinstance(target, str):
+        words = _words(target)
+    elif isinstance(target, (list, tuple)) and all(isinstance(word, str) for word in target):
+        words = list(target)
+    else:
+        return None
+    if not words or not words[0]:
+        raise ConfigError("The server command is empty")
+    if words[0].endswith(".py"):
+        words.insert(0, sys.executable)
+    return StdioCommand(words[0], words[1:])
+
+
+def _words(text: str) -> list[str]:
+    if text.endswith(".py") and Path(text).is_file():
+        return [text]
+    try:
+        return shlex.split(text, posix=sys.platform != "win32")
+    except ValueError as wrong:
+        raise ConfigError(f"The server command cannot be read: {wrong}") from None

@@ -1,0 +1,101 @@
+"""Settings: one file, `bascule.toml`, overridden by environment variables, decoded into typed structs.
+
+Knows where settings come from and how a wrong one is told; does not know what they do. Values never stand in an error.
+Environment: `BASCULE_SECTION__KEY` (lists separated by commas), and `PORT`, which hosting platforms set.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+from bascule.engine.settings import HttpSettings, Settings
+from bascule.errors import ConfigError
+
+FILE = "bascule.toml"
+_PREFIX = "BASCULE_"
+_UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+
+
+def load(path: str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings from `path` (or `BASCULE_CONFIG`, or ./bascule.toml where it exists) and the environment.
+
+    Raises ConfigError naming the key, and the nearest valid one where it is unknown.
+    """
+    environment = os.environ if environment is None else environment
+    named = path or environment.get("BASCULE_CONFIG")
+    found = _read(Path(named)) if named else _read(Path(FILE)) if Path(FILE).is_file() else {}
+    for name, value in environment.items():
+        if name.startswith(_PREFIX) and "__" in name:
+            section, _, key = name.removeprefix(_PREFIX).lower().partition("__")
+            _override(found, section, key, value, name)
+    port = environment.get("PORT")
+    if port:
+        found.setdefault("http", {})["port"] = _number(port, "PORT")
+    return _decoded(found)
+
+
+def http_settings(settings: HttpSettings, **overrides: Any) -> HttpSettings:
+    """The settings with the overrides that are not None. Raises ConfigError where one is out of bounds."""
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not given:
+        return settings
+    return _decoded({"http": {**msgspec.to_builtins(settings), **given}}).http
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The settings file {path} is not valid TOML: {error}") from None
+
+
+def _override(found: dict[str, Any], section: str, key: str, value: str, name: str) -> None:
+    shape = {field.name: field.type for field in fields(Settings)}.get(section)
+    if shape is None or key not in (known := _keys(shape)):
+        options = list(_keys(Settings)) if shape is None else list(known)
+        raise ConfigError(f"The environment variable {name} is no setting{_hint(key if shape else section, options)}")
+    kind = {field.name: field.type for field in fields(shape)}[key]
+    wanted: Any = [part.strip() for part in value.split(",") if part.strip()] if "tuple" in str(kind) else value
+    try:
+        converted = msgspec.convert(wanted, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"The environment variable {name} does not fit: {error}") from None
+    found.setdefault(section, {})[key] = msgspec.to_builtins(converted)
+
+
+def _decoded(found: dict[str, Any]) -> Settings:
+    try:
+        return msgspec.convert(found, Settings)
+    except msgspec.ValidationError as error:
+        unknown = _UNKNOWN.search(str(error))
+        if unknown is None:
+            raise ConfigError(f"A setting does not fit: {error}") from None
+        key, place = unknown["key"], unknown["place"] or ""
+        shape: Any = {field.name: field.type for field in fields(Settings)}.get(place, Settings)
+        where = f" in [{place}]" if place else ""
+        raise ConfigError(f"There is no setting {key!r}{where}{_hint(key, list(_keys(shape)))}") from None
+
+
+def _keys(shape: type[Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(shape))
+
+
+def _hint(key: str, options: list[str]) -> str:
+    near = get_close_matches(key, options, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(sorted(options))}"
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isdigit():
+        raise ConfigError(f"The environment variable {name} must be a port number")
+    return int(text)

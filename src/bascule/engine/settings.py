@@ -1,0 +1,56 @@
+"""The settings of a served application, each with its default. Shapes only; `config` reads them from file and environment."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP endpoint: where it listens, whom it lets in, what it bears. Times in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 3000
+    path: str = "/mcp"
+    public_url: str | None = None
+    """The URL under which clients reach the server from outside; its host and origin are allowed."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host headers allowed besides loopback and the public URL: names with or without port, `*.example.com`."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origin headers allowed besides loopback and the public URL: `https://*.example.com`, or `*` for all."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    allow_unauthenticated: bool = False
+    """Listen beyond loopback although no credentials are configured."""
+    max_body_bytes: Count = 4 * 1024 * 1024
+    max_header_bytes: Count = 64 * 1024
+    request_timeout: Positive = 30.0
+    """How long a client may take to send one whole request."""
+    idle_timeout: Positive = 60.0
+    """How long a connection may stay open between two requests."""
+    keep_alive_interval: Positive = 15.0
+    """How often a quiet stream carries a comment, so that nothing between the two ends closes it."""
+    shutdown_timeout: Positive = 10.0
+    """How long running requests may take to finish when the server stops."""
+    max_connections: Count = 10_000
+    max_streams: Count = 1000
+    """How many GET streams of the handshake era may be open at once."""
+    session_ttl: Positive = 86_400.0
+    """How long a handshake-era session id is good for."""
+    sealing_keys: tuple[str, ...] = ()
+    """Secrets that seal session ids, newest first; one is generated for this process where none is given."""
+
+
+class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The stdio transport. Sizes in bytes."""
+
+    max_line_bytes: Count = 4 * 1024 * 1024
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that `bascule.toml` may say, section by section."""
+
+    http: HttpSettings = HttpSettings()
+    stdio: StdioSettings = StdioSettings()

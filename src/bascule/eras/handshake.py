@@ -1,0 +1,104 @@
+"""The handshake era (2025-11-25 and earlier), server side: `initialize` opens a conversation, later requests lean on it.
+
+What a stateless client repeats in every request is read from the Conversation that the transport kept or unsealed.
+Source: specification 2025-11-25, basic/lifecycle, server/utilities/logging; 2025-06-18, 2025-03-26, 2024-11-05.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import UNSET, Raw
+
+from bascule.engine.application import Application
+from bascule.engine.era import Inbound, Method
+from bascule.engine.exchange import Exchange, Peer
+from bascule.eras.methods import SHARED, decoder
+from bascule.eras.versions import LEGACY, NEWEST_LEGACY
+from bascule.errors import InvalidParams, InvalidRequest, MCPError, MethodNotFound, ResourceNotFound
+from bascule.wire.jsonrpc import ErrorObject, Frame
+from bascule.wire.lifecycle import InitializeParams, InitializeResult, SetLevelParams
+from bascule.wire.requests import ClientCapabilities, RequestParams
+from bascule.wire.results import EmptyResult, Result
+
+INITIALIZE = "initialize"
+_RESOURCE_NOT_FOUND = -32002
+_STRANGER = Peer("", None, ClientCapabilities())
+
+
+class Handshake:
+    """Serves the handshake era for one application."""
+
+    def __init__(self) -> None:
+        self.methods: Mapping[str, Method] = {
+            **SHARED,
+            INITIALIZE: Method(decoder(InitializeParams), _initialize),
+            "ping": Method(decoder(RequestParams), _ping),
+            "logging/setLevel": Method(decoder(SetLevelParams), _set_level),
+        }
+
+    def open(self, frame: Frame, inbound: Inbound) -> Exchange:
+        """The exchange of one request, with the facts of its conversation."""
+        name = frame.method
+        method = self.methods.get(name) if isinstance(name, str) else None
+        if method is None or not isinstance(name, str) or frame.id is UNSET or frame.id is None:
+            raise MethodNotFound(f"Method not found: {name}")
+        params = method.decode(frame.params)
+        conversation = inbound.conversation
+        if isinstance(params, InitializeParams):
+            peer = _greeted(params)
+        elif conversation is not None:
+            peer = conversation.peer
+        elif name == "ping":
+            peer = _STRANGER
+        else:
+            raise InvalidRequest("Invalid request: send initialize first")
+        token = UNSET if params.meta is UNSET else params.meta.progress_token
+        return Exchange(
+            method=name,
+            request_id=frame.id,
+            params=params,
+            raw_params=frame.params if isinstance(frame.params, Raw) else None,
+            peer=peer,
+            principal=inbound.principal,
+            notify=inbound.notify,
+            headers=inbound.headers,
+            progress_token=None if token is UNSET else token,
+            log_level=None if conversation is None else conversation.log_level,
+            conversation=conversation,
+        )
+
+    def stamp(self, exchange: Exchange, result: Result) -> Result:
+        """The result as it is: the handshake era asks for nothing more."""
+        return result
+
+    def refuse(self, error: MCPError) -> tuple[ErrorObject, int]:
+        """The error object with this era's code; errors travel with HTTP 200."""
+        code = _RESOURCE_NOT_FOUND if isinstance(error, ResourceNotFound) else error.code
+        return ErrorObject(code, error.message, UNSET if error.data is None else error.data), 200
+
+
+def _greeted(params: InitializeParams) -> Peer:
+    """The client as it introduced itself, at the version that will be spoken: its own, or our newest."""
+    version = params.protocol_version if params.protocol_version in LEGACY else NEWEST_LEGACY
+    return Peer(version, params.client_info, params.capabilities)
+
+
+async def _initialize(application: Application, exchange: Exchange) -> Result:
+    facts = application.facts
+    return InitializeResult(
+        protocol_version=exchange.peer.protocol_version,
+        capabilities=facts.capabilities,
+        server_info=facts.info,
+        instructions=UNSET if facts.instructions is None else facts.instructions,
+    )
+
+
+async def _ping(application: Application, exchange: Exchange) -> Result:
+    return EmptyResult()
+
+
+async def _set_level(application: Application, exchange: Exchange) -> Result:
+    params = exchange.params
+    if not isinstance(params, SetLevelParams) or exchange.conversation is None:
+        raise InvalidParams("Invalid params: the level is missing")
+    exchange.conversation.log_level = params.level
+    return EmptyResult()

@@ -1,0 +1,72 @@
+"""The standard request headers of the stateless era: what a server checks against the body, and how values are encoded.
+
+`Mcp-Method` names the method, `Mcp-Name` the tool, prompt or resource; intermediaries route on them, so a request whose
+headers and body disagree is refused. A value that is not plain ASCII travels as `=?base64?…?=`.
+Source: specification 2026-07-28, basic/transports/streamable-http, "Request Metadata".
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+
+from bascule.errors import HeaderMismatch
+from bascule.wire.prompts import GetPromptParams
+from bascule.wire.requests import RequestParams
+from bascule.wire.resources import ReadResourceParams
+from bascule.wire.tools import CallToolParams
+
+VERSION = "mcp-protocol-version"
+METHOD = "mcp-method"
+NAME = "mcp-name"
+
+_OPEN, _CLOSE = "=?base64?", "?="
+
+
+def check(headers: Mapping[str, str], method: str, params: RequestParams, version: str) -> None:
+    """Raise HeaderMismatch unless the headers repeat what the body says. `headers` has lower-case names."""
+    _same(headers, VERSION, "MCP-Protocol-Version", version)
+    _same(headers, METHOD, "Mcp-Method", method)
+    name = named(params)
+    if name is not None:
+        given = headers.get(NAME)
+        if given is None:
+            raise HeaderMismatch("Header mismatch: the Mcp-Name header is missing")
+        if given != name and decode_value(given.strip(" \t"), "Mcp-Name") != name:
+            raise HeaderMismatch(f"Header mismatch: the Mcp-Name header {given[:200]!r} is not what the body names")
+
+
+def named(params: RequestParams) -> str | None:
+    """What `Mcp-Name` must repeat, or None where the method names nothing."""
+    if isinstance(params, (CallToolParams, GetPromptParams)):
+        return params.name
+    if isinstance(params, ReadResourceParams):
+        return params.uri
+    return None
+
+
+def encode_value(value: str) -> str:
+    """The header value for `value`: itself where it is plain printable ASCII, otherwise in the base64 form."""
+    plain = value.isascii() and value.isprintable() and value == value.strip(" \t")
+    if plain and not (value.startswith(_OPEN) and value.endswith(_CLOSE)):
+        return value
+    return f"{_OPEN}{b64encode(value.encode()).decode()}{_CLOSE}"
+
+
+def decode_value(value: str, name: str) -> str:
+    """The value that a header carries. Raises HeaderMismatch where its base64 form is malformed."""
+    if not (value.startswith(_OPEN) and value.endswith(_CLOSE) and len(value) >= len(_OPEN) + len(_CLOSE)):
+        return value
+    try:
+        return b64decode(value[len(_OPEN) : -len(_CLOSE)], validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise HeaderMismatch(f"Header mismatch: the {name} header is not valid base64 of UTF-8 text") from None
+
+
+def _same(headers: Mapping[str, str], header: str, label: str, expected: str) -> None:
+    given = headers.get(header)
+    if given == expected:
+        return
+    if given is None:
+        raise HeaderMismatch(f"Header mismatch: the {label} header is missing")
+    if given.strip(" \t") != expected:
+        raise HeaderMismatch(f"Header mismatch: the {label} header says {given[:200]!r}, the body {expected[:200]!r}")

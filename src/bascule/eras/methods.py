@@ -1,0 +1,49 @@
+"""The methods that both eras share, and how parameters are decoded.
+
+A method that is not in an era's table does not exist there.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from bascule.engine.application import Application
+from bascule.engine.era import Method
+from bascule.engine.exchange import Exchange
+from bascule.errors import InvalidParams
+from bascule.wire.prompts import GetPromptParams
+from bascule.wire.requests import PaginatedParams, RequestParams
+from bascule.wire.resources import ReadResourceParams
+from bascule.wire.results import Result
+from bascule.wire.tools import CallToolParams
+
+
+def decoder(shape: type[RequestParams]) -> Callable[[Any], RequestParams]:
+    """A decoder of parameters of one shape. It raises InvalidParams (HTTP 400) where they do not fit."""
+    decode_json = msgspec.json.Decoder(shape).decode
+
+    def decode(raw: Any) -> RequestParams:
+        try:
+            return decode_json(b"{}" if raw is UNSET else raw)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as wrong:
+            reason = "they nest too deeply" if isinstance(wrong, RecursionError) else str(wrong)
+            raise InvalidParams(f"Invalid params: {reason}", status=400) from None
+
+    return decode
+
+
+def _ask_application(application: Application, exchange: Exchange) -> Awaitable[Result]:
+    return application.answer(exchange)
+
+
+SHARED: Mapping[str, Method] = {
+    "tools/list": Method(decoder(PaginatedParams), _ask_application),
+    "tools/call": Method(decoder(CallToolParams), _ask_application),
+    "resources/list": Method(decoder(PaginatedParams), _ask_application),
+    "resources/templates/list": Method(decoder(PaginatedParams), _ask_application),
+    "resources/read": Method(decoder(ReadResourceParams), _ask_application),
+    "prompts/list": Method(decoder(PaginatedParams), _ask_application),
+    "prompts/get": Method(decoder(GetPromptParams), _ask_application),
+}

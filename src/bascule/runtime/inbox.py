@@ -1,0 +1,123 @@
+"""The inbox: every message that a server sends to a client passes here, whatever carried it.
+
+Answers go to those who wait for them, progress to the call it belongs to, log messages and other notices to the
+client's callbacks; a request of the server is answered here. What cannot be read is logged and skipped: a server's
+mistake never stops the reader, and fails one call at most.
+"""
+
+import logging
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from bascule.engine.framing import TOO_LONG
+from bascule.engine.link import Link
+from bascule.errors import MCPError, MethodNotFound, ParseError
+from bascule.runtime.courier import Callback, Courier
+from bascule.wire.jsonrpc import (
+    ErrorResponse,
+    Frame,
+    RequestId,
+    Response,
+    decode,
+    encode,
+    error_response,
+    is_batch,
+    split_batch,
+)
+from bascule.wire.notices import MESSAGE, PROGRESS, LogMessageParams, ProgressParams
+from bascule.wire.requests import ProgressToken
+
+log = logging.getLogger("bascule")
+
+_decode_progress = msgspec.json.Decoder(ProgressParams).decode
+_decode_message = msgspec.json.Decoder(LogMessageParams).decode
+
+
+class Inbox:
+    """Reads for one client. `on_log` gets LogMessageParams, `on_notice` the method and the parameters of the rest."""
+
+    def __init__(self, on_log: Callback | None = None, on_notice: Callback | None = None) -> None:
+        self.link = Link()
+        self._logs = None if on_log is None else Courier(on_log)
+        self._notices = None if on_notice is None else Courier(on_notice)
+        self._progress: dict[ProgressToken, Courier] = {}
+
+    def renew(self) -> None:
+        """Forget a connection that has ended: its successor has ids of its own."""
+        self.link = Link()
+
+    def watch(self, token: ProgressToken, on_progress: Callback) -> Courier:
+        """Send progress with this token to `on_progress`, until `unwatch`."""
+        courier = self._progress[token] = Courier(on_progress)
+        return courier
+
+    def unwatch(self, token: ProgressToken) -> None:
+        """Progress with this token is of no interest any more; what still waits is dropped."""
+        courier = self._progress.pop(token, None)
+        if courier is not None:
+            courier.stop()
+
+    def close(self) -> None:
+        """Stop calling anybody."""
+        for courier in (self._logs, self._notices, *self._progress.values()):
+            if courier is not None:
+                courier.stop()
+
+    def take(self, data: bytes, asked: RequestId | None = None) -> bytes | None:
+        """Take one message, or a batch. Returns what must be sent back, where that is something. Never raises.
+
+        `asked` is the request that the message came in reply to, where the transport knows.
+        """
+        if data == TOO_LONG:
+            self._fail(ParseError("The server sent a message that is larger than allowed"), asked)
+            return None
+        try:
+            if is_batch(data):
+                replies = [self.take(part, asked) for part in split_batch(data)]
+                return b"[" + b",".join(filter(None, replies)) + b"]" if any(replies) else None
+            frame = decode(data)
+        except MCPError as unreadable:
+            self._fail(unreadable, asked)
+            return None
+        if frame.method is not UNSET:
+            return self._take_unasked(frame, frame.method)
+        if not self.link.settle(frame, asked):
+            log.debug("the server answered a request that nobody waits for (id %r)", frame.id)
+        return None
+
+    def _fail(self, error: MCPError, asked: RequestId | None) -> None:
+        """A message that cannot be read: if it is the answer to a call, that call fails."""
+        wrong = MCPError(f"The server's answer cannot be read: {error.message}", code=error.code)
+        if not self.link.fail(error.request_id, wrong, asked):
+            log.warning("skipped a message of the server that cannot be read: %s", error.message)
+
+    def _take_unasked(self, frame: Frame, method: str) -> bytes | None:
+        if frame.id is not UNSET and frame.id is not None:
+            return encode(_answer(frame.id, method))
+        try:
+            self._take_notice(method, frame.params)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as wrong:
+            log.warning("skipped a malformed %s of the server: %s", method, wrong)
+        return None
+
+    def _take_notice(self, method: str, params: Raw | UnsetType) -> None:
+        raw = Raw(b"{}") if isinstance(params, UnsetType) else params
+        if method == PROGRESS:
+            progress = _decode_progress(raw)
+            courier = self._progress.get(progress.progress_token)
+            if courier is not None:
+                courier.deliver(progress.progress, progress.total, progress.message)
+        elif method == MESSAGE:
+            if self._logs is not None:
+                self._logs.deliver(_decode_message(raw))
+        elif self._notices is not None:
+            self._notices.deliver(method, msgspec.json.decode(raw))
+
+
+def _answer(request_id: RequestId, method: str) -> Response | ErrorResponse:
+    if method == "ping":
+        empty: dict[str, Any] = {}
+        return Response(request_id, empty)
+    return error_response(MethodNotFound(f"This client has no method {method}"), request_id)

@@ -1,0 +1,169 @@
+"""Serving: where a Server meets a transport. The one place, with `testing`, that knows both sides.
+
+Everything that one transport needs and another does not is loaded when that transport is asked for.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from bascule import config
+from bascule.engine.application import Application
+from bascule.engine.settings import HttpSettings, Settings
+from bascule.errors import ConfigError
+from bascule.late import late
+
+if TYPE_CHECKING:
+    from bascule.transports.http_server import HttpServer
+
+log = logging.getLogger("bascule")
+
+
+def run(
+    application: Application,
+    transport: Literal["stdio", "http"] = "stdio",
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    allow_unauthenticated: bool = False,
+    settings: Settings | None = None,
+) -> None:
+    """Serve one application until its input closes or a signal arrives. Raises ConfigError."""
+    settings = config.load() if settings is None else settings
+    _log_to_stderr()
+    if transport == "stdio":
+        serve_stdio(application, settings)
+    elif transport == "http":
+        http = config.http_settings(
+            settings.http, host=host, port=port, allow_unauthenticated=allow_unauthenticated or None
+        )
+        serve_http(application, http)
+    else:
+        raise ConfigError(f"There is no transport {transport!r}; choose stdio or http")
+
+
+def asgi(
+    application: Application,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    allowed_origins: Sequence[str] = (),
+    settings: HttpSettings | None = None,
+) -> "HttpServer":
+    """The ASGI application of one Server; mounted in another application, that one's server owns sockets and timers."""
+    http = config.load().http if settings is None else settings
+    widened = config.http_settings(
+        http,
+        allowed_hosts=[*http.allowed_hosts, *allowed_hosts],
+        allowed_origins=[*http.allowed_origins, *allowed_origins],
+    )
+    server: HttpServer = late("bascule.transports.http_server:HttpServer")(application, widened, _handshake_endpoint)
+    return server
+
+
+def serve_stdio(application: Application, settings: Settings) -> None:
+    """Serve over standard input and output."""
+    stdio = late("bascule.transports.stdio:serve")
+    claim = late("bascule.transports.stdio:claim")
+    if sys.stdin is not None and sys.stdin.isatty():
+        log.warning("Waiting for a client's messages on standard input; to serve over HTTP, choose the http transport")
+    reading, writing = claim()
+    _run(stdio(application, reading, writing, settings.stdio.max_line_bytes), asyncio.new_event_loop)
+
+
+def serve_http(application: Application, settings: HttpSettings) -> None:
+    """Serve over HTTP. Raises ConfigError where the address is taken, or public and without credentials."""
+    check_public(settings)
+    sockets = _bind(settings.host, settings.port)
+    port = sockets[0].getsockname()[1]
+    server = late("bascule.transports.uvicorn_server:UvicornServer")(
+        asgi(application, settings=settings), settings
+    )
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    log.warning("Serving %s on http://%s:%d%s", application.facts.info.name, shown, port, settings.path)
+    _run(server.serve(sockets), _quick_loop())
+
+
+def check_public(settings: HttpSettings) -> None:
+    """Raise ConfigError for an address beyond loopback without credentials, unless the settings insist."""
+    if _is_loopback(settings.host):
+        return
+    if not settings.allow_unauthenticated:
+        raise ConfigError(
+            f"Refusing to listen on {settings.host} without credentials: anybody who reaches it could call every tool; "
+            "listen on 127.0.0.1, or allow it with --allow-unauthenticated"
+        )
+    log.warning("Listening on %s WITHOUT credentials: anybody who reaches it can call every tool", settings.host)
+
+
+def _handshake_endpoint(application: Application, settings: HttpSettings) -> Any:
+    return late("bascule.transports.http_sessions:HandshakeEndpoint")(application, settings)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets for a host and port; port 0 takes a free one. Raises ConfigError."""
+    bound: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in _addresses(host, port):
+            listener = socket.socket(family, kind, protocol)
+            bound.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address[0], bound[0].getsockname()[1], *address[2:]) if port == 0 and bound[1:] else address)
+    except OSError as error:
+        for listener in bound:
+            listener.close()
+        raise ConfigError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}; choose another address with --host and --port"
+        ) from None
+    return bound
+
+
+def _addresses(host: str, port: int) -> list[Any]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return sorted(set(found), key=lambda entry: entry[0])
+
+
+def _quick_loop() -> Any:
+    try:
+        return late("uvloop:new_event_loop")
+    except ImportError:
+        return asyncio.new_event_loop
+
+
+def _run(main: Coroutine[Any, Any, None], new_loop: Any) -> None:
+    """Run to the end; cancel what is left, but wait for no thread that hangs."""
+    loop = new_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(main)
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _log_to_stderr() -> None:
+    """Show warnings on standard error unless the program has set up logging itself."""
+    if not logging.getLogger().handlers and not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        log.addHandler(handler)

@@ -1,0 +1,253 @@
+"""Server: where an author declares tools, resources and prompts, and what transports then serve.
+
+Declaring compiles; answering looks up. Transports meet a server only in `serve`, through `run` and `asgi`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, TypeVar, overload
+
+from bascule.engine.application import Facts
+from bascule.engine.exchange import Exchange
+from bascule.late import late
+from bascule.server import declare
+from bascule.server.answers import Answers
+from bascule.server.context import Context
+from bascule.server.features import Feature, Lifespan, ListResources
+from bascule.server.mounting import prefixed
+from bascule.server.pages import PAGE_SIZE
+from bascule.server.registry import Registry
+from bascule.server.workers import Workers
+from bascule.wire.content import Annotations, Icon, Meta
+from bascule.wire.lifecycle import ServerCapabilities
+from bascule.wire.requests import Implementation
+from bascule.wire.results import CacheScope, Result
+from bascule.wire.tools import JSONSchema, ToolAnnotations
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Server:
+    """A server: its name and version, and what it offers.
+
+    `instructions` tell a model how to use it. `lifespan(server)` is an async context manager that opens what handlers
+    need; what it yields is `ctx.lifespan`. Lists come in pages of `page_size`; `cache_ttl_ms` and `cache_scope` are the
+    caching hints of the stateless era for lists and reads (the default says: do not cache, do not share).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str = "0.0.0",
+        title: str | None = None,
+        description: str | None = None,
+        instructions: str | None = None,
+        website_url: str | None = None,
+        icons: list[Icon] | None = None,
+        lifespan: Lifespan | None = None,
+        page_size: int = PAGE_SIZE,
+        cache_ttl_ms: int = 0,
+        cache_scope: CacheScope = "private",
+    ) -> None:
+        self.info = Implementation(name, version, title, description, website_url, icons)
+        self._instructions = instructions
+        self._cache: tuple[int, CacheScope] = (cache_ttl_ms, cache_scope)
+        self._lifespan = lifespan
+        self._lifespan_value: Any = None
+        self._registry = Registry(page_size)
+        self._answers = Answers(self._registry)
+        self._methods = self._answers.methods
+        self._workers = Workers()
+        self._mounted: list[Server] = []
+        self._adopters: list[Callable[[Feature], None]] = []
+
+    @overload
+    def tool(self, function: Function, /) -> Function: ...
+    @overload
+    def tool(
+        self,
+        *,
+        name: str | None = ...,
+        title: str | None = ...,
+        description: str | None = ...,
+        annotations: ToolAnnotations | None = ...,
+        icons: list[Icon] | None = ...,
+        meta: Meta | None = ...,
+        input_schema: JSONSchema | None = ...,
+        output_schema: JSONSchema | None = ...,
+        inline: bool = ...,
+    ) -> Callable[[Function], Function]: ...
+    def tool(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: list[Icon] | None = None,
+        meta: Meta | None = None,
+        input_schema: JSONSchema | None = None,
+        output_schema: JSONSchema | None = None,
+        inline: bool = False,
+    ) -> Any:
+        """Declare a tool; use it bare or called.
+
+        Name and description default to the function's. Type hints become the input schema and are enforced; with
+        `input_schema` (JSON Schema 2020-12, kept as given) the function takes one dict instead. A synchronous function
+        runs in a thread unless `inline` says that it is quick and never blocks.
+        Raises DeclarationError where the function cannot be a tool as written.
+        """
+        options = declare.ToolOptions(
+            name, title, description, annotations, icons, meta, input_schema, output_schema, inline
+        )
+
+        def declared(given: Function) -> Function:
+            self._add(declare.tool(self, given, options))
+            return given
+
+        return declared if function is None else declared(function)
+
+    def resource(
+        self,
+        uri: str,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        mime_type: str | None = None,
+        size: int | None = None,
+        annotations: Annotations | None = None,
+        icons: list[Icon] | None = None,
+        meta: Meta | None = None,
+        list: ListResources | None = None,
+    ) -> Callable[[Function], Function]:
+        """Declare a resource, or with `{variables}` in the URI (RFC 6570, up to level 3) a family of them.
+
+        A template's variables are the function's parameters. `list(ctx)` names the family's members for `resources/list`.
+        Raises DeclarationError where the function does not fit the URI.
+        """
+        options = declare.ResourceOptions(uri, name, title, description, mime_type, size, annotations, icons, meta, list)
+
+        def declared(given: Function) -> Function:
+            self._add(declare.resource(self, given, options))
+            return given
+
+        return declared
+
+    @overload
+    def prompt(self, function: Function, /) -> Function: ...
+    @overload
+    def prompt(
+        self,
+        *,
+        name: str | None = ...,
+        title: str | None = ...,
+        description: str | None = ...,
+        icons: list[Icon] | None = ...,
+        meta: Meta | None = ...,
+    ) -> Callable[[Function], Function]: ...
+    def prompt(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        icons: list[Icon] | None = None,
+        meta: Meta | None = None,
+    ) -> Any:
+        """Declare a prompt; use it bare or called. Its arguments arrive as strings and are converted by type hint.
+
+        Raises DeclarationError where the function cannot be a prompt as written.
+        """
+        options = declare.PromptOptions(name, title, description, icons, meta)
+
+        def declared(given: Function) -> Function:
+            self._add(declare.prompt(self, given, options))
+            return given
+
+        return declared if function is None else declared(function)
+
+    def mount(self, other: "Server", *, prefix: str | None = None) -> None:
+        """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
+
+        With a prefix, tools and prompts become `prefix_name` and resources `scheme://prefix/…`.
+        Raises DeclarationError where a name is taken.
+        """
+        for feature in other._registry:
+            self._add(prefixed(feature, prefix))
+        other._adopters.append(lambda feature: self._add(prefixed(feature, prefix)))
+        self._mounted.append(other)
+
+    @property
+    def facts(self) -> Facts:
+        """What this server says of itself. Families without features are not offered."""
+        registry = self._registry
+        ttl_ms, cache_scope = self._cache
+        return Facts(
+            info=self.info,
+            capabilities=ServerCapabilities(
+                tools={} if registry.tools else None,
+                resources={} if registry.resources or registry.templates else None,
+                prompts={} if registry.prompts else None,
+                logging={},
+            ),
+            instructions=self._instructions,
+            ttl_ms=ttl_ms,
+            cache_scope=cache_scope,
+        )
+
+    def answer(self, exchange: Exchange) -> Awaitable[Result]:
+        """The result of one exchange. Raises MCPError."""
+        return self._methods[exchange.method](exchange)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open this server's lifespan and those of the servers mounted in it; close them in reverse."""
+        async with AsyncExitStack() as stack:
+            if self._lifespan is not None:
+                self._lifespan_value = await stack.enter_async_context(self._lifespan(self))
+            for other in self._mounted:
+                await stack.enter_async_context(other.running())
+            yield
+        self._lifespan_value = None
+
+    def context(self, exchange: Exchange) -> Context:
+        """The context that a handler of this server gets."""
+        return Context(exchange, self._lifespan_value, self._answers.read)
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function in one of this server's threads. Raises ToolError where too many wait."""
+        return await self._workers.run(function, *arguments)
+
+    def run(
+        self,
+        transport: Literal["stdio", "http"] = "stdio",
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        allow_unauthenticated: bool = False,
+    ) -> None:
+        """Serve until the input closes (stdio) or a signal arrives. HTTP: `host` 127.0.0.1, `port` 3000, path /mcp.
+
+        Raises ConfigError where the settings cannot work, or would serve the public without credentials.
+        """
+        late("bascule.serve:run")(
+            self, transport, host=host, port=port, allow_unauthenticated=allow_unauthenticated
+        )
+
+    def asgi(self, *, allowed_hosts: Sequence[str] = (), allowed_origins: Sequence[str] = ()) -> Any:
+        """An ASGI application that answers at its mount root and at /mcp, and needs no lifespan wiring.
+
+        `allowed_hosts` and `allowed_origins` (with `*` as wildcard) are added to those of the settings and to loopback.
+        """
+        return late("bascule.serve:asgi")(self, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
+
+    def _add(self, feature: Feature) -> None:
+        self._registry.add(feature)
+        for adopt in self._adopters:
+            adopt(feature)

@@ -1,0 +1,191 @@
+"""Declaring: from a function and the options of its decorator to a feature. Everything wrong is said here, by name."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import getdoc
+from typing import Any, NamedTuple
+
+from bascule.engine.exchange import Exchange, Handler
+from bascule.errors import DeclarationError
+from bascule.guards import fold
+from bascule.server import features
+from bascule.server.context import Context
+from bascule.server.features import (
+    Home,
+    ListResources,
+    Parameters,
+    PromptFeature,
+    ResourceFeature,
+    TemplateFeature,
+    ToolFeature,
+)
+from bascule.server.results import output_of, raw_output
+from bascule.server.raw_signature import RawSignature
+from bascule.server.signature import Signature
+from bascule.server.templates import Template
+from bascule.wire.content import Annotations, Icon, Meta
+from bascule.wire.prompts import Prompt, PromptArgument
+from bascule.wire.resources import Resource, ResourceTemplate
+from bascule.wire.tools import JSONSchema, Tool, ToolAnnotations
+
+
+class ToolOptions(NamedTuple):
+    """What `@app.tool` was given."""
+
+    name: str | None
+    title: str | None
+    description: str | None
+    annotations: ToolAnnotations | None
+    icons: list[Icon] | None
+    meta: Meta | None
+    input_schema: JSONSchema | None
+    output_schema: JSONSchema | None
+    inline: bool
+
+
+class ResourceOptions(NamedTuple):
+    """What `@app.resource` was given."""
+
+    uri: str
+    name: str | None
+    title: str | None
+    description: str | None
+    mime_type: str | None
+    size: int | None
+    annotations: Annotations | None
+    icons: list[Icon] | None
+    meta: Meta | None
+    list: ListResources | None
+
+
+class PromptOptions(NamedTuple):
+    """What `@app.prompt` was given."""
+
+    name: str | None
+    title: str | None
+    description: str | None
+    icons: list[Icon] | None
+    meta: Meta | None
+
+
+def tool(home: Home, function: Callable[..., Any], options: ToolOptions) -> ToolFeature:
+    """The tool that a function makes. Raises DeclarationError."""
+    name = features.checked_name(options.name or _name_of(function, "tool"), "tool")
+    what = f"tool {name!r}"
+    parameters, described, returned = _parameters(function, what, options.input_schema)
+    output = raw_output(options.output_schema) if options.output_schema else output_of(returned, what=what)
+    definition = Tool(
+        name=name,
+        title=options.title,
+        description=options.description or described,
+        input_schema=parameters.schema,
+        output_schema=output.schema,
+        annotations=options.annotations,
+        icons=options.icons,
+        meta=options.meta,
+    )
+    return features.tool_feature(home, definition, parameters, output, options.inline)
+
+
+def resource(
+    home: Home, function: Callable[..., Any], options: ResourceOptions
+) -> ResourceFeature | TemplateFeature:
+    """The resource or template that a function makes. Raises DeclarationError."""
+    name = options.name or _name_of(function, "resource")
+    what = f"resource {options.uri!r}"
+    signature = Signature(function, what=what, context_type=Context)
+    handler = features.resource_handler(home, signature, options.mime_type, what)
+    described = options.description or signature.description
+    if "{" in options.uri:
+        return _template(home, signature, options, name, described, handler)
+    _check_variables(what, signature, ())
+    if options.list is not None:
+        raise DeclarationError(f"The {what} has a fixed URI; only a template can have a list function")
+    definition = Resource(
+        uri=features.checked_uri(options.uri),
+        name=name,
+        title=options.title,
+        description=described,
+        mime_type=options.mime_type,
+        size=options.size,
+        annotations=options.annotations,
+        icons=options.icons,
+        meta=options.meta,
+    )
+    feature = ResourceFeature(name, definition, handler)
+    return ResourceFeature(name, definition, fold(handler, feature))
+
+
+def prompt(home: Home, function: Callable[..., Any], options: PromptOptions) -> PromptFeature:
+    """The prompt that a function makes. Raises DeclarationError."""
+    name = features.checked_name(options.name or _name_of(function, "prompt"), "prompt")
+    what = f"prompt {name!r}"
+    signature = Signature(function, what=what, context_type=Context)
+    described = options.description or signature.description
+    arguments = [
+        PromptArgument(parameter.name, parameter.title, parameter.description, parameter.required)
+        for parameter in signature.parameters
+    ]
+    definition = Prompt(name, options.title, described, arguments or None, options.icons, options.meta)
+    handler = features.prompt_handler(home, signature, described, what)
+    feature = PromptFeature(name, definition, handler)
+    return PromptFeature(name, definition, fold(handler, feature))
+
+
+def _template(
+    home: Home,
+    signature: Signature,
+    options: ResourceOptions,
+    name: str,
+    described: str | None,
+    handler: Handler,
+) -> TemplateFeature:
+    try:
+        template = Template(options.uri)
+    except ValueError as wrong:
+        raise DeclarationError(f"The resource URI {options.uri!r} is not a URI template: {wrong}") from None
+    _check_variables(f"resource {options.uri!r}", signature, template.variables)
+    definition = ResourceTemplate(
+        uri_template=options.uri,
+        name=name,
+        title=options.title,
+        description=described,
+        mime_type=options.mime_type,
+        annotations=options.annotations,
+        icons=options.icons,
+        meta=options.meta,
+    )
+    lister = None if options.list is None else _lister(home, options.list)
+    feature = TemplateFeature(name, definition, template, handler, lister)
+    return TemplateFeature(name, definition, template, fold(handler, feature), lister)
+
+
+def _lister(home: Home, function: ListResources) -> Callable[[Exchange], Awaitable[list[Resource]]]:
+    return lambda exchange: function(home.context(exchange))
+
+
+def _check_variables(what: str, signature: Signature, variables: Sequence[str]) -> None:
+    """Every variable is a parameter, and every parameter a variable or optional."""
+    for variable in variables:
+        if variable not in signature.names:
+            raise DeclarationError(f"The {what} has the variable {variable!r}, but its function has no such parameter")
+    for parameter in signature.parameters:
+        if parameter.required and parameter.name not in variables:
+            raise DeclarationError(f"The {what} has no variable {parameter.name!r} for its function's parameter")
+
+
+def _parameters(
+    function: Callable[..., Any], what: str, schema: JSONSchema | None
+) -> tuple[Parameters, str | None, Any]:
+    """A tool's compiled parameters, its description and its return annotation."""
+    if schema is None:
+        signature = Signature(function, what=what, context_type=Context)
+        return signature, signature.description, signature.returns
+    raw = RawSignature(function, schema=schema, what=what, context_type=Context)
+    return raw, getdoc(function), raw.returns
+
+
+def _name_of(function: Callable[..., Any], what: str) -> str:
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise DeclarationError(f"A {what} made from {function!r} needs a name: give name=…")
+    return name

@@ -1,0 +1,222 @@
+"""Features: a function declared as a tool, resource, template or prompt, compiled into a definition and a handler.
+
+Everything that can be decided at declaration is decided here: schemas, decoders, guards. A call only runs the handler.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from msgspec import UNSET, Struct
+
+from bascule.engine.exchange import Exchange, Handler
+from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
+from bascule.guards import fold
+from bascule.server.context import Context
+from bascule.server.results import Output, prompt_messages, resource_contents
+from bascule.server.templates import Template
+from bascule.wire.content import TextContent
+from bascule.wire.prompts import GetPromptResult, Prompt
+from bascule.wire.resources import ReadResourceParams, ReadResourceResult, Resource, ResourceTemplate
+from bascule.wire.results import Result
+from bascule.wire.tools import CallToolParams, CallToolResult, Tool
+
+log = logging.getLogger("bascule")
+
+ERROR_KEY = "dev.bascule/error"
+"""The key in a failed result's `_meta` under which its code and details stand."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S*")
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+ListResources = Callable[[Context], Awaitable[list[Resource]]]
+
+
+class Parameters(Protocol):
+    """A function's parameters, compiled: from JSON bytes, or from strings, to a call."""
+
+    schema: dict[str, Any]
+    is_async: bool
+    wants_context: bool
+
+    def call(self, raw: Any, context: Any) -> Any: ...
+
+    def arguments(self, raw: Any) -> Any: ...
+
+    def invoke(self, arguments: Any, context: Any) -> Any: ...
+
+    def parse(self, values: Any) -> Any: ...
+
+
+class Home(Protocol):
+    """The server that owns a feature: lends its handlers a context and threads."""
+
+    def context(self, exchange: Exchange) -> Context: ...
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any: ...
+
+
+class ToolFeature(Struct, frozen=True):
+    """A tool."""
+
+    name: str
+    definition: Tool
+    handler: Handler
+
+
+class ResourceFeature(Struct, frozen=True):
+    """A resource with a fixed URI."""
+
+    name: str
+    definition: Resource
+    handler: Handler
+
+
+class TemplateFeature(Struct, frozen=True):
+    """A family of resources; `lister` names those that exist, where the author gave such a function."""
+
+    name: str
+    definition: ResourceTemplate
+    template: Template
+    handler: Handler
+    lister: Callable[[Exchange], Awaitable[list[Resource]]] | None = None
+
+
+class PromptFeature(Struct, frozen=True):
+    """A prompt."""
+
+    name: str
+    definition: Prompt
+    handler: Handler
+
+
+Feature = ToolFeature | ResourceFeature | TemplateFeature | PromptFeature
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name, if the specification's rule for tool names allows it. Raises DeclarationError."""
+    if not _NAME.fullmatch(name):
+        raise DeclarationError(
+            f"The {what} name {name!r} must be 1 to 128 characters out of A-Z, a-z, 0-9, underscore, hyphen and dot"
+        )
+    return name
+
+
+def checked_uri(uri: str) -> str:
+    """The URI, if it has a scheme and no blanks. Raises DeclarationError."""
+    if not _URI.fullmatch(uri):
+        raise DeclarationError(f"The resource URI {uri!r} needs a scheme, as in config://settings, and no blanks")
+    return uri
+
+
+def tool_feature(home: Home, definition: Tool, parameters: Parameters, output: Output, inline: bool) -> ToolFeature:
+    """A tool whose handler decodes, calls and renders."""
+    run = _runner(home, parameters, inline)
+
+    async def handler(exchange: Exchange) -> Result:
+        try:
+            params = exchange.params
+            return output.render(await run(exchange, params.arguments if isinstance(params, CallToolParams) else UNSET))
+        except ToolError as error:
+            return failure(error)
+        except MCPError:
+            raise
+        except Exception:
+            reference = secrets.token_hex(4)
+            log.exception("tool %s failed (reference %s)", definition.name, reference)
+            return _unexpected(definition.name, reference)
+
+    feature = ToolFeature(definition.name, definition, handler)
+    return ToolFeature(definition.name, definition, fold(handler, feature))
+
+
+def resource_handler(home: Home, parameters: Parameters, mime_type: str | None, what: str) -> Handler:
+    """A handler that reads a resource, its parameters taken from the URI."""
+    read = _reader(home, parameters, what)
+
+    async def handler(exchange: Exchange) -> Result:
+        params = exchange.params
+        uri = params.uri if isinstance(params, ReadResourceParams) else ""
+        value = await read(exchange, exchange.variables)
+        return ReadResourceResult(contents=resource_contents(value, uri, mime_type))
+
+    return handler
+
+
+def prompt_handler(home: Home, parameters: Parameters, description: str | None, what: str) -> Handler:
+    """A handler that renders a prompt, its arguments given as strings."""
+    read = _reader(home, parameters, what)
+
+    async def handler(exchange: Exchange) -> Result:
+        given = getattr(exchange.params, "arguments", UNSET)
+        value = await read(exchange, {} if given is UNSET else given)
+        return GetPromptResult(
+            messages=prompt_messages(value), description=UNSET if description is None else description
+        )
+
+    return handler
+
+
+def failure(error: ToolError) -> CallToolResult:
+    """The result that tells the model what went wrong."""
+    return CallToolResult(
+        content=[TextContent(error.message)],
+        is_error=True,
+        meta={ERROR_KEY: {"code": error.code, **error.details}},
+    )
+
+
+def _unexpected(name: str, reference: str) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(f"The tool {name} failed unexpectedly; the server's log has the details ({reference})")],
+        is_error=True,
+        meta={ERROR_KEY: {"code": "internal", "reference": reference}},
+    )
+
+
+def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
+    """How a tool's function is run: awaited, called on the loop, or called in a thread."""
+    context = home.context if parameters.wants_context else _no_context
+    call, arguments, invoke = parameters.call, parameters.arguments, parameters.invoke
+    if parameters.is_async:
+        return lambda exchange, raw: call(raw, context(exchange))  # type: ignore[no-any-return]
+
+    async def run_inline(exchange: Exchange, raw: Any) -> Any:
+        return call(raw, context(exchange))
+
+    async def run_in_thread(exchange: Exchange, raw: Any) -> Any:
+        return await home.in_thread(invoke, arguments(raw), context(exchange))
+
+    return run_inline if inline else run_in_thread
+
+
+def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange, Any], Awaitable[Any]]:
+    """How a resource's or prompt's function is run; its errors become JSON-RPC errors."""
+    context = home.context if parameters.wants_context else _no_context
+
+    async def read(exchange: Exchange, values: Any) -> Any:
+        try:
+            arguments = parameters.parse(values)
+            if parameters.is_async:
+                return await parameters.invoke(arguments, context(exchange))
+            return await home.in_thread(parameters.invoke, arguments, context(exchange))
+        except InvalidArguments as error:
+            raise InvalidParams(error.message) from None
+        except ToolError as error:
+            raise InternalError(error.message) from None
+        except MCPError:
+            raise
+        except Exception:
+            reference = secrets.token_hex(4)
+            log.exception("%s failed (reference %s)", what, reference)
+            raise InternalError(f"Internal error (reference {reference})") from None
+
+    return read
+
+
+def _no_context(exchange: Exchange) -> None:
+    return None

@@ -1,0 +1,161 @@
+"""SQLite: a file opened for reading, queried by a few threads of its own so that the loop never blocks.
+
+Locks, from the inside: the file is opened `mode=ro`, `query_only` is on, the authorizer denies all but reading, and the
+text was checked. Limits: a progress callback ends a query at its deadline or when nobody waits any more, and SQLite
+itself refuses cells beyond `MAX_CELL` bytes. Blobs go out as SQLite writes them, X'…'.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bascule.checks.sql import Refused, Statement
+from bascule.checks.sql_sqlite import Authorizer, check
+from bascule.errors import ConfigError, ToolError
+from bascule.servers.sql import sqlite_catalogue
+from bascule.servers.sql.database import Limits
+from bascule.servers.sql.rows import Field, QueryResult, collect, exact_float, exact_int
+from bascule.servers.sql.schema import Table, TableSummary
+from bascule.servers.sql.sqlite_thread import Reader, Stopped
+
+MAX_CELL = 4 << 20
+
+T = TypeVar("T")
+
+_TYPES: dict[type, str] = {int: "integer", float: "real", str: "text", bytes: "blob"}
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: MAX_CELL,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1 << 17,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+}
+
+
+class SQLite:
+    """A SQLite file. `run` refuses what would write even when the text was not checked."""
+
+    dialect = "SQLite"
+
+    def __init__(self, path: str | Path, limits: Limits | None = None, functions: Collection[str] = ()) -> None:
+        self._path = Path(path)
+        self._limits = limits or Limits()
+        self._functions = frozenset(functions)
+        self._readers: list[Reader] = []
+        self._idle: asyncio.Queue[Reader] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """Start one thread and connection; more follow when several queries run at once."""
+        self._idle = asyncio.Queue()
+        self._readers = []
+        try:
+            await self._call(lambda connection: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
+        except ToolError:
+            await self.close()
+            raise ConfigError("The SQLite file cannot be opened for reading, or it is no SQLite database.") from None
+
+    async def close(self) -> None:
+        """Stop what runs, close the connections and end their threads."""
+        readers, self._readers = self._readers, []
+        await asyncio.gather(*(reader.close() for reader in readers))
+
+    async def query(self, sql: str, limit: int) -> QueryResult:
+        """Check the text and run it. Cancelling the task stops the query."""
+        return await self.run(check(sql), limit)
+
+    async def run(self, statement: Statement, limit: int) -> QueryResult:
+        """Run without the check: the file's read-only mode and the authorizer are then the only locks."""
+        max_bytes = self._limits.max_bytes
+        return await self._call(lambda connection: _select(connection, statement.text, limit, max_bytes))
+
+    async def tables(self) -> list[TableSummary]:
+        """The tables and views, by name."""
+        return await self._call(sqlite_catalogue.tables)
+
+    async def schema(self, table: str | None = None) -> list[Table]:
+        """One table in full, or all; empty where there is no such table."""
+        return await self._call(lambda connection: sqlite_catalogue.schema(connection, table))
+
+    async def _call(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        reader = await self._reader()
+        deadline = self._limits.seconds
+        try:
+            return await reader.call(job, deadline, lambda: self._idle.put_nowait(reader))
+        except Stopped:
+            raise ToolError(
+                f"The query was stopped after {deadline:g} s; filter more, join less or aggregate first."
+            ) from None
+        except sqlite3.Error as error:
+            raise _told(error, reader.authorizer) from None
+
+    async def _reader(self) -> Reader:
+        if self._idle.empty() and len(self._readers) < self._limits.concurrency:
+            reader = Reader(self._connect, Authorizer(self._functions))
+            self._readers.append(reader)
+            return reader
+        return await self._idle.get()
+
+    def _connect(self, authorizer: Authorizer) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        connection.text_factory = _text
+        for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON", "busy_timeout = 1000"):
+            connection.execute(f"PRAGMA {pragma}")
+        for limit, value in _LIMITS.items():
+            connection.setlimit(limit, value)
+        if hasattr(connection, "enable_load_extension"):
+            connection.enable_load_extension(False)
+        connection.set_authorizer(authorizer)
+        return connection
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _told(error: sqlite3.Error, authorizer: Authorizer) -> ToolError:
+    """The database's own words for the model; they name tables and columns, never files."""
+    if authorizer.reason is not None:
+        return Refused(authorizer.reason)
+    message = str(error)
+    if "binding" in message:
+        return Refused("Parameters such as ? or :name have no value here; write the value into the statement.")
+    if "too big" in message:
+        return ToolError(f"A value in the query is larger than {MAX_CELL} bytes; use shorter ones.")
+    return ToolError(f"SQLite says: {message}.")
+
+
+def _select(connection: sqlite3.Connection, sql: str, limit: int, max_bytes: int) -> QueryResult:
+    cursor = connection.execute(sql)
+    try:
+        kinds: list[set[type]] = [set() for _ in cursor.description or ()]
+        result = collect(_values(cursor, kinds), [], limit, max_bytes)
+        result.fields = [Field(column[0], _kind(seen)) for column, seen in zip(cursor.description or (), kinds, strict=True)]
+        return result
+    finally:
+        cursor.close()
+
+
+def _values(cursor: sqlite3.Cursor, kinds: list[set[type]]) -> Iterator[list[Any]]:
+    for row in cursor:
+        for value, seen in zip(row, kinds, strict=True):
+            seen.add(type(value))
+        yield [_value(value) for value in row]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, int):
+        return exact_int(value)
+    if isinstance(value, float):
+        return exact_float(value)
+    if isinstance(value, bytes):
+        return f"X'{value.hex().upper()}'"
+    return value
+
+
+def _kind(seen: set[type]) -> str:
+    """A column's type is what its values are; SQLite has no other that holds for every expression."""
+    names = [name for kind, name in _TYPES.items() if kind in seen]
+    return names[0] if len(names) == 1 else "any" if names else "null"

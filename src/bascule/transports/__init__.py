@@ -1,0 +1,1 @@
+"""What carries the bytes. Servers: stdio, memory, HTTP. Clients: a child process, memory, HTTP."""

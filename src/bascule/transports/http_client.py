@@ -1,0 +1,252 @@
+"""Streamable HTTP, client side: one POST a message; the answer is one JSON object or a stream of events.
+
+Knows frames and an Endpoint. Serves both eras: a call that is cut off is cancelled by closing its response, and after a
+handshake, where that says nothing, by a notification as well. A session id is kept from `initialize` to `close`.
+Source: the specification, basic/transports/streamable-http, and its handshake-era version, "Session Management".
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from typing import Any
+
+import httpx2
+from msgspec import UNSET, Raw
+
+from bascule.engine.answers import received
+from bascule.engine.connection import MAX_REPLY_BYTES, SessionExpired
+from bascule.engine.era import Outbound
+from bascule.engine.framing import EventParser
+from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
+from bascule.runtime.inbox import Inbox
+from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
+from bascule.wire.jsonrpc import Request, RequestId, decode, encode
+from bascule.wire.notices import CANCELLED, CancelledParams
+
+log = logging.getLogger("bascule")
+
+_SESSION = "Mcp-Session-Id"
+_VERSION = "MCP-Protocol-Version"
+_INITIALIZE = "initialize"
+_ALWAYS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+_MAX_ERROR_BYTES = 1024 * 1024
+_LAST_WORDS = 1.0
+"""Seconds that closing waits for what is still to be sent, and again for the server to drop the session."""
+
+
+class HttpConnection:
+    """A Connection over Streamable HTTP."""
+
+    probe_timeout: float | None = None
+
+    def __init__(
+        self,
+        url: str,
+        inbox: Inbox,
+        *,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        read_timeout: float | None = READ_TIMEOUT,
+        max_bytes: int = MAX_REPLY_BYTES,
+    ) -> None:
+        """Raises ConfigError for a URL or a header that cannot be sent. `read_timeout` is for what is no call."""
+        self._endpoint = Endpoint(url, headers or {}, connect_timeout, read_timeout)
+        self._inbox = inbox
+        self._link = inbox.link
+        self._max_bytes = max_bytes
+        self._handshaken = False
+        self._session: str | None = None
+        self._version: str | None = None
+        self._asides: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Nothing to open: HTTP connects with the first request."""
+
+    async def call(self, method: str, outbound: Outbound, within: float | None) -> Raw:
+        """Post a request and return its result.
+
+        Raises the server's error as MCPError, also one that is only an HTTP status (which is its code then),
+        CallTimedOut, ConnectionLost, or SessionExpired when the server does not know the session any more.
+        """
+        waiter: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        request_id = self._link.next_id()
+        body = encode(Request(method, outbound.params, request_id))
+        self._link.open(request_id, waiter)
+        try:
+            async with asyncio.timeout(within):
+                await self._exchange(method, request_id, waiter, body, outbound.headers)
+            return waiter.result()
+        except asyncio.CancelledError:
+            self._cancel(method, request_id, "The caller was cancelled")
+            raise
+        except TimeoutError as late:
+            self._cancel(method, request_id, "The caller waited too long")
+            if isinstance(late, CallTimedOut):
+                raise
+            raise CallTimedOut(f"The server did not answer {method} within {within:g} seconds") from None
+        finally:
+            self._link.abandon(request_id)
+            if waiter.done() and not waiter.cancelled():
+                waiter.exception()  # seen, so that it is not reported as lost
+
+    async def notify(self, method: str, outbound: Outbound) -> None:
+        """Post a notification. Raises as `call` does where the server refuses it."""
+        await self._post(encode(Request(method, outbound.params)), self._headers(outbound.headers))
+
+    async def close(self) -> None:
+        """Say what is still to be said, end the session, and close all connections."""
+        self._link.lose("The client was closed")
+        try:
+            if self._asides:
+                await asyncio.wait(self._asides, timeout=_LAST_WORDS)
+            await self._end_session()
+        finally:
+            for task in self._asides:
+                task.cancel()
+            await self._endpoint.close()
+
+    async def _exchange(
+        self,
+        method: str,
+        request_id: RequestId,
+        waiter: asyncio.Future[Raw],
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Post, and read until the waiter has its answer. A stream's remains are read aside, to keep the connection."""
+        if method == _INITIALIZE:
+            self._session = None
+        session = self._session
+        response = await self._endpoint.send("POST", self._headers(headers), body, patient=True)
+        chunks: AsyncGenerator[bytes, None] | None = None
+        try:
+            await self._check(response, session)
+            if method == _INITIALIZE:
+                self._adopt(response)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "text/event-stream":
+                chunks = response.aiter_bytes()
+                await self._read_events(chunks, request_id, waiter)
+            elif kind == "application/json":
+                self._take(await self._endpoint.read(response, self._max_bytes), request_id)
+            else:
+                raise MCPError(f"The server answered {method} with {kind or 'no content'}, which is no MCP answer")
+        finally:
+            if chunks is not None and waiter.done():
+                self._aside(_drain(response, chunks))
+            else:
+                await _discard(response, chunks)
+        if not waiter.done():
+            raise ConnectionLost(f"The server ended its reply to {method} before it answered")
+
+    async def _read_events(
+        self, chunks: AsyncGenerator[bytes, None], request_id: RequestId, waiter: asyncio.Future[Raw]
+    ) -> None:
+        parser = EventParser(self._max_bytes)
+        with self._endpoint.translated():
+            async for chunk in chunks:
+                for event in parser.feed(chunk):
+                    if event.data:
+                        self._take(event.data, request_id)
+                if waiter.done():
+                    return
+
+    def _take(self, data: bytes, request_id: RequestId) -> None:
+        reply = self._inbox.take(data, request_id)
+        if reply is not None:
+            self._aside(self._post(reply, self._headers({})))
+
+    def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        headers = {**_ALWAYS, **given}
+        if self._session is not None:
+            headers[_SESSION] = self._session
+        version = given.get(_VERSION)
+        if version is not None:
+            self._version = version
+        elif self._version is not None:
+            headers[_VERSION] = self._version
+        return headers
+
+    def _adopt(self, response: httpx2.Response) -> None:
+        """Keep the session that `initialize` has opened."""
+        self._handshaken = True
+        session = response.headers.get(_SESSION)
+        if session is not None and not (session.isascii() and session.isprintable() and " " not in session):
+            raise MCPError("The server's session id is not valid: it must be visible ASCII")
+        self._session = session or None
+
+    async def _check(self, response: httpx2.Response, session: str | None) -> None:
+        """Raise what a response that is no success stands for."""
+        status = response.status_code
+        if status < 400:
+            return
+        if status == 404 and session is not None:
+            raise SessionExpired("The server has ended the session")
+        try:
+            frame = decode(await self._endpoint.read(response, _MAX_ERROR_BYTES))
+        except MCPError:
+            frame = None
+        if frame is not None and frame.error is not UNSET:
+            raise received(frame.error, status)
+        phrase = f" {response.reason_phrase}" if response.reason_phrase else ""
+        raise MCPError(
+            f"The server at {self._endpoint.origin} answered HTTP {status}{phrase}", code=status, status=status
+        )
+
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post what has no answer."""
+        session = self._session
+        response = await self._endpoint.send("POST", headers, body)
+        try:
+            await self._check(response, session)
+            await self._endpoint.read(response, _MAX_ERROR_BYTES)
+        finally:
+            await response.aclose()
+
+    def _cancel(self, method: str, request_id: RequestId, reason: str) -> None:
+        if self._handshaken and method != _INITIALIZE and self._link.abandon(request_id):
+            params: Any = CancelledParams(request_id, reason)
+            self._aside(self._post(encode(Request(CANCELLED, params)), self._headers({})))
+
+    async def _end_session(self) -> None:
+        session, headers = self._session, self._headers({})
+        self._session = None
+        if session is None:
+            return
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                response = await self._endpoint.send("DELETE", headers)
+                await response.aclose()
+        except (BasculeError, TimeoutError) as wrong:
+            log.debug("the session could not be ended: %s", wrong)
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for."""
+        task = asyncio.get_running_loop().create_task(_quietly(work))
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except BasculeError as wrong:
+        log.warning("a message to the server failed: %s", wrong)
+
+
+async def _drain(response: httpx2.Response, chunks: AsyncGenerator[bytes, None]) -> None:
+    """Read what follows an answer, for a moment: a stream that ends leaves a connection that can be used again."""
+    try:
+        async with asyncio.timeout(_LAST_WORDS):
+            async for _ in chunks:
+                pass
+    except (httpx2.HTTPError, httpx2.StreamError, TimeoutError):
+        pass
+    finally:
+        await _discard(response, chunks)
+
+
+async def _discard(response: httpx2.Response, chunks: AsyncGenerator[bytes, None] | None) -> None:
+    if chunks is not None:
+        await chunks.aclose()
+    await response.aclose()

@@ -1,0 +1,205 @@
+"""The HTTP edge: who may knock at all. Host, Origin, CORS, sizes; later, credentials.
+
+Checked before a byte of the body is read. Allowed is loopback, the public URL and what the settings name; nothing is
+derived from the request itself, so a rebound DNS name stays outside.
+Source: specification 2026-07-28, basic/transports/streamable-http, "Security & Endpoint"; Fetch standard, "CORS".
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+from bascule.engine.settings import HttpSettings
+from bascule.errors import InvalidRequest, MCPError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+
+SESSION = "mcp-session-id"
+VERSION = "mcp-protocol-version"
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_ONCE = (b"host", b"origin", b"authorization", b"content-type", b"content-length", b"mcp-")
+_MEMORY = 1024
+_METHODS = b"POST, GET, DELETE, OPTIONS"
+_REQUEST_HEADERS = (
+    "accept authorization content-type last-event-id mcp-method mcp-name mcp-protocol-version mcp-session-id x-api-key"
+).split()
+_EXPOSED = b"Mcp-Session-Id, WWW-Authenticate, Retry-After"
+
+
+class Headers(Mapping[str, str]):
+    """A request's headers, names in lower case. Decoded when asked for."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, pairs: RawHeaders) -> None:
+        """Raises InvalidRequest where a header that must be unique is repeated: no two readers would agree on it."""
+        self.raw = dict(pairs)
+        if len(self.raw) != len(pairs):
+            self._join(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        return self.raw[name.encode("latin-1")].decode("latin-1")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or `default`."""
+        value = self.raw.get(name.encode("latin-1"))
+        return default if value is None else value.decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def _join(self, pairs: RawHeaders) -> None:
+        joined: dict[bytes, bytes] = {}
+        for name, value in pairs:
+            if name in joined:
+                if name.startswith(_ONCE):
+                    raise InvalidRequest(f"Invalid request: the header {name.decode('latin-1')} is repeated")
+                value = joined[name] + b", " + value
+            joined[name] = value
+        self.raw = joined
+
+
+class Forbidden(MCPError):
+    """The edge refuses the request; `status` says how."""
+
+    code = -32600
+
+
+class Edge:
+    """Lets requests in or refuses them, by the settings of one endpoint."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._hosts = [pattern.lower() for pattern in settings.allowed_hosts]
+        self._origins = [pattern.lower() for pattern in settings.allowed_origins]
+        if settings.public_url is not None:
+            public = urlsplit(settings.public_url)
+            self._hosts.append(public.netloc.lower())
+            self._origins.append(f"{public.scheme}://{public.netloc}".lower())
+        self._known_hosts: set[bytes] = set()
+        self._cors: dict[bytes, RawHeaders] = {}
+
+    def admit(self, headers: Headers) -> RawHeaders:
+        """The CORS headers for the answer, none for a request without Origin. Raises Forbidden."""
+        host = headers.raw.get(b"host")
+        if host is None or host not in self._known_hosts:
+            self._check_host(host)
+        origin = headers.raw.get(b"origin")
+        if origin is None:
+            return []
+        known = self._cors.get(origin)
+        return self._check_origin(origin) if known is None else known
+
+    def preflight(self, headers: Headers) -> RawHeaders:
+        """The answer to a CORS preflight: methods and headers that a browser may send. Raises Forbidden."""
+        cors = self.admit(headers)
+        asked = str(headers.get("access-control-request-headers", "")).lower().replace(" ", "").split(",")
+        allowed = [name for name in asked if name in _REQUEST_HEADERS or name.startswith("mcp-param-")]
+        return [
+            *cors,
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", ", ".join(allowed or _REQUEST_HEADERS).encode("latin-1")),
+            (b"access-control-max-age", b"600"),
+        ]
+
+    def _check_host(self, host: bytes | None) -> None:
+        text = "" if host is None else host.decode("latin-1").lower()
+        name = _without_port(text)
+        if not text or not any(_matches(pattern, text, name) for pattern in (*_LOOPBACK, *self._hosts)):
+            raise Forbidden(
+                f"The host {text[:100]!r} is not served here; add it to allowed_hosts in the server's [http] settings",
+                status=421,
+            )
+        if host is not None and len(self._known_hosts) < _MEMORY:
+            self._known_hosts.add(host)
+
+    def _check_origin(self, origin: bytes) -> RawHeaders:
+        text = origin.decode("latin-1").lower()
+        scheme, _, netloc = text.partition("://")
+        local = scheme in ("http", "https") and _without_port(netloc) in _LOOPBACK
+        if not local and not any(fnmatchcase(text, pattern) for pattern in self._origins):
+            raise Forbidden(
+                f"The origin {text[:100]!r} may not call this server; "
+                "add it to allowed_origins in the server's [http] settings",
+                status=403,
+            )
+        cors = [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"Origin"),
+        ]
+        if len(self._cors) < _MEMORY:
+            self._cors[origin] = cors
+        return cors
+
+
+async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+    """The whole body. Raises Forbidden (413) as soon as it is known to be longer than `limit` bytes, and
+    ConnectionError where the client went away."""
+    length = headers.raw.get(b"content-length", b"")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise _too_large(limit)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False) and len(body) <= limit:
+        return body
+    chunks = [body]
+    size = len(body)
+    while message["type"] == "http.request" and message.get("more_body", False):
+        if size > limit:
+            break
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    if message["type"] != "http.request":
+        raise ConnectionError("the client went away")
+    if size > limit:
+        raise _too_large(limit)
+    return b"".join(chunks)
+
+
+def check_content_type(headers: Headers) -> None:
+    """Raise Forbidden (415) unless the body is declared as JSON, which a browser form cannot do."""
+    given = headers.raw.get(b"content-type", b"")
+    if given != b"application/json" and given.partition(b";")[0].strip().lower() != b"application/json":
+        raise Forbidden("The Content-Type must be application/json", status=415)
+
+
+def accepts(headers: Headers) -> tuple[bool, bool]:
+    """Whether the client takes JSON, and whether it takes an event stream. Raises Forbidden (406) where neither.
+
+    A client without an Accept header takes JSON.
+    """
+    given = headers.raw.get(b"accept")
+    if given is None:
+        return True, False
+    given = given.lower()
+    anything = b"*/*" in given
+    json = anything or b"application/json" in given or b"application/*" in given
+    stream = anything or b"text/event-stream" in given or b"text/*" in given
+    if not json and not stream:
+        raise Forbidden("The Accept header must list application/json and text/event-stream", status=406)
+    return json, stream
+
+
+def _too_large(limit: int) -> Forbidden:
+    return Forbidden(f"The request is larger than {limit} bytes", status=413)
+
+
+def _without_port(netloc: str) -> str:
+    name, separator, port = netloc.rpartition(":")
+    return name if separator and port.isdigit() else netloc
+
+
+def _matches(pattern: str, text: str, name: str) -> bool:
+    if pattern in (text, name):
+        return True
+    return "[" not in pattern and (fnmatchcase(text, pattern) or fnmatchcase(name, pattern))

@@ -1,0 +1,212 @@
+"""Streamable HTTP, server side: one endpoint, both eras, as plain ASGI.
+
+A request runs in the task that the ASGI server made for it; a task or a stream of its own is made only when the handler
+suspends (then somebody must watch for a client that leaves) or sends something before its result.
+Source: specification 2026-07-28, basic/transports/streamable-http.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import UNSET
+
+from bascule.engine.application import Application
+from bascule.engine.era import Inbound, ServerEra
+from bascule.engine.exchange import ANONYMOUS, Principal
+from bascule.engine.settings import HttpSettings
+from bascule.eras.classify import Eras
+from bascule.errors import InternalError, InvalidRequest, MCPError
+from bascule.runtime.lifespan import Lifespan, State
+from bascule.runtime.settle import refusal, settle
+from bascule.transports.http_edge import (
+    VERSION,
+    Edge,
+    Forbidden,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    accepts,
+    check_content_type,
+    read_body,
+)
+from bascule.transports.http_reply import Reply
+from bascule.transports.watch import Watch
+from bascule.wire.jsonrpc import Frame, decode, is_batch
+
+if TYPE_CHECKING:
+    from bascule.transports.http_sessions import HandshakeEndpoint
+
+log = logging.getLogger("bascule")
+
+_HEALTH = ("/health", "/healthz", "/readyz")
+
+
+class MakeEndpoint(Protocol):
+    """Makes the endpoint of the handshake era, when the first such client comes."""
+
+    def __call__(self, application: Application, settings: HttpSettings) -> "HandshakeEndpoint": ...
+
+
+class HttpServer:
+    """An ASGI application that serves one Application."""
+
+    def __init__(self, application: Application, settings: HttpSettings, make_endpoint: MakeEndpoint) -> None:
+        self._application = application
+        self._settings = settings
+        self._edge = Edge(settings)
+        self._eras = Eras(application)
+        self._lifespan = Lifespan(application)
+        self._make_endpoint = make_endpoint
+        self._handshake: HandshakeEndpoint | None = None
+        self._paths = {"", "/", settings.path, settings.path + "/"}
+        self._draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    def drain(self) -> None:
+        """The server is about to stop: say so at /readyz and end the open streams."""
+        self._draining = True
+        if self._handshake is not None:
+            self._handshake.drain()
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route one request: health, preflight, or the endpoint."""
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and path.startswith(root):
+            path = path[len(root) :]
+        reply = Reply(send, [])
+        if path in _HEALTH:
+            await self._health(path, reply)
+            return
+        try:
+            headers = Headers(scope["headers"])
+            if path not in self._paths:
+                raise Forbidden(f"Nothing is served here; the MCP endpoint is {self._settings.path}", status=404)
+            method = scope["method"]
+            if method == "OPTIONS":
+                reply.extra = self._edge.preflight(headers)
+                await reply.empty(204)
+                return
+            reply.extra = self._edge.admit(headers)
+            if self._lifespan.state is not State.READY:
+                await self._start()
+            await self._endpoint(method, headers, reply, receive)
+        except MCPError as error:
+            await reply.refuse(error)
+        except ConnectionError:
+            reply.abandon()
+
+    async def _endpoint(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
+        if method == "POST":
+            await self._post(headers, reply, receive)
+        elif method not in ("GET", "DELETE"):
+            await self._not_allowed(reply)
+        elif headers.get("mcp-session-id") is None:
+            await self._not_allowed(reply)
+        elif method == "GET":
+            _check_takes_stream(headers)
+            await self._of_handshake().get(headers, self._principal(headers), reply, receive)
+        else:
+            await self._of_handshake().delete(headers, self._principal(headers), reply)
+
+    async def _post(self, headers: Headers, reply: Reply, receive: Receive) -> None:
+        check_content_type(headers)
+        reply.takes(*accepts(headers))
+        body = await read_body(receive, headers, self._settings.max_body_bytes)
+        principal = self._principal(headers)
+        if is_batch(body):
+            await self._of_handshake().post_batch(body, headers, principal, reply)
+            return
+        frame = decode(body)
+        try:
+            era = self._eras.of_headers(frame, headers.get(VERSION))
+            if era is self._eras.handshake:
+                await self._of_handshake().post(frame, headers, principal, reply)
+            else:
+                await self._exchange(era, frame, Inbound(principal, reply.notify, headers), reply, receive)
+        except MCPError as error:
+            if isinstance(frame.id, str | int):
+                error.request_id = frame.id
+            raise
+
+    async def _exchange(
+        self, era: ServerEra, frame: Frame, inbound: Inbound, reply: Reply, receive: Receive
+    ) -> None:
+        """One stateless request, from its frame to its answer; a client that leaves cancels it."""
+        if frame.id is UNSET or frame.id is None:
+            await reply.empty(202)
+            return
+        try:
+            exchange = era.open(frame, inbound)
+        except MCPError as error:
+            await reply.finish(*refusal(era, error, frame.id))
+            return
+        watch = Watch(exchange, receive)
+        try:
+            settled = await settle(self._application, era, exchange)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not exchange.cancelled or task is None:
+                raise
+            task.uncancel()
+            reply.abandon()
+            return
+        finally:
+            watch.stop()
+        if not exchange.cancelled:
+            await reply.finish(*settled)
+
+    def _principal(self, headers: Headers) -> Principal:
+        return ANONYMOUS
+
+    def _of_handshake(self) -> "HandshakeEndpoint":
+        if self._handshake is None:
+            self._handshake = self._make_endpoint(self._application, self._settings)
+        return self._handshake
+
+    async def _start(self) -> None:
+        """Open the application with the first request, where no outer lifespan did."""
+        if self._lifespan.state is State.STOPPED:
+            raise Forbidden("The server has stopped", status=503)
+        try:
+            await self._lifespan.start()
+        except Exception:
+            log.exception("the server's lifespan failed to start")
+            raise InternalError("The server could not start; its log has the details", status=503) from None
+
+    async def _health(self, path: str, reply: Reply) -> None:
+        ready = path != "/readyz" or not (self._draining or self._lifespan.state is State.STOPPED)
+        await reply.finish(b'{"status":"ok"}' if ready else b'{"status":"draining"}', 200 if ready else 503)
+
+    async def _not_allowed(self, reply: Reply) -> None:
+        reply.extra = [*reply.extra, (b"allow", b"POST, OPTIONS")]
+        raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            kind = (await receive())["type"]
+            step = self._lifespan.start if kind == "lifespan.startup" else self._lifespan.stop
+            try:
+                await step()
+            except Exception as error:
+                log.exception("%s failed", kind)
+                await send({"type": f"{kind}.failed", "message": f"{type(error).__name__}: {error}"})
+                return
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+
+def _check_takes_stream(headers: Headers) -> None:
+    if not accepts(headers)[1]:
+        raise InvalidRequest("The Accept header must list text/event-stream", status=406)

@@ -1,0 +1,63 @@
+"""A server in this process, spoken to in bytes: what would stand on the wire is really written and really parsed.
+
+Lines cross on the next turn of the loop, so that neither side runs inside the other's call.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from bascule.engine.application import Application
+from bascule.engine.exchange import LOCAL
+from bascule.eras.route import StreamRoute
+from bascule.runtime.lifespan import Lifespan
+from bascule.runtime.pump import Pump
+
+
+class MemoryStream:
+    """The client's end of a stream to an application in this process."""
+
+    def __init__(self, application: Application) -> None:
+        self._lifespan = Lifespan(application)
+        self._application = application
+        self._pump: Pump | None = None
+        self._on_line: Callable[[bytes], None] | None = None
+        self._on_close: Callable[[Exception | None], None] | None = None
+
+    async def start(self, on_line: Callable[[bytes], None], on_close: Callable[[Exception | None], None]) -> None:
+        """Start the application; `on_line` gets each message of the server, `on_close` is called once at the end."""
+        await self._lifespan.start()
+        self._on_line, self._on_close = on_line, on_close
+        self._pump = Pump(self._application, StreamRoute(self._application), LOCAL, self._answer, _drained)
+
+    def write(self, line: bytes) -> None:
+        """Send one message to the server."""
+        if self._pump is not None:
+            asyncio.get_running_loop().call_soon(self._pump.feed, line)
+
+    async def drain(self) -> None:
+        """Wait until the server takes more."""
+        if self._pump is not None:
+            await self._pump.room()
+
+    async def close(self) -> None:
+        """Cancel what still runs and stop the application."""
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            await pump.finish(0)
+        await self._lifespan.stop()
+        if self._on_close is not None:
+            self._on_close(None)
+            self._on_close = None
+
+    def _answer(self, line: bytes) -> None:
+        if self._on_line is not None:
+            asyncio.get_running_loop().call_soon(self._on_line, line)
+
+
+def connect(application: Application) -> MemoryStream:
+    """A stream to `application`; it starts and stops with the stream."""
+    return MemoryStream(application)
+
+
+async def _drained() -> None:
+    await asyncio.sleep(0)
