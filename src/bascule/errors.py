@@ -122,9 +122,7 @@ class UnsupportedVersion(MCPError):
     status = 400
 
     def __init__(self, requested: str, supported: Sequence[str]) -> None:
-        super().__init__(
-            "Unsupported protocol version", data={"requested": requested, "supported": list(supported)}
-        )
+        super().__init__("Unsupported protocol version", data={"requested": requested, "supported": list(supported)})
 
 
 class ToolError(BasculeError):

@@ -79,9 +79,7 @@ def serve_http(application: Application, settings: HttpSettings) -> None:
     check_public(settings)
     sockets = _bind(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
-    server = late("bascule.transports.uvicorn_server:UvicornServer")(
-        asgi(application, settings=settings), settings
-    )
+    server = late("bascule.transports.uvicorn_server:UvicornServer")(asgi(application, settings=settings), settings)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     log.warning("Serving %s on http://%s:%d%s", application.facts.info.name, shown, port, settings.path)
     _run(server.serve(sockets), _quick_loop())

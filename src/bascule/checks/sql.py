@@ -1,7 +1,7 @@
 """SQL: what the checks of every dialect share. The dialects are `sql_postgres` (needs `pgparse`) and `sql_sqlite`.
 
-A check reads the text, never the database, and passes exactly one statement that can only read. It is the second lock:
-the first is the engine's own (a read-only transaction, a read-only file), and a check never relies on being the only one.
+A check reads the text, never the database, and passes exactly one statement that can only read. It is the second
+lock: the first is the engine's own (a read-only transaction, a read-only file), and neither relies on the other.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,13 @@
 """SQL for PostgreSQL: one statement that only reads, judged by PostgreSQL's own parser.
 
-Everything is an allow-list: the kinds of statement, the kinds of node in the tree, the functions of `pg_catalog`
-(`data/pg_functions.txt`; others only when the caller names them). `value.name` can call a function of one argument
-(`SELECT x.pg_sleep FROM generate_series(1, 9) x` sleeps), so field names are held against `data/pg_attributes.txt`.
+Everything is an allow-list: the kinds of statement, the kinds of node in the tree (`data/pg_nodes.txt`), the functions
+of `pg_catalog` (`data/pg_functions.txt`; others only when the caller names them). `value.name` can call a function of
+one argument (`SELECT x.pg_sleep FROM generate_series(1, 9) x` sleeps): so field names are held against
+`data/pg_attributes.txt`.
 Not judged here, because only the catalogue knows: what views, operators, casts and overloads of other schemas run.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from functools import cache
 from importlib.resources import files
 from typing import Any, NoReturn
@@ -16,26 +17,6 @@ import pgparse
 from bascule.checks.sql import Refused, Statement, admissible
 
 _ALLOWED = "Only a single SELECT, VALUES, TABLE, SHOW or EXPLAIN statement is allowed"
-
-_NODES = frozenset(
-    """
-    A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star Alias BitString BoolExpr Boolean BooleanTest CTECycleClause
-    CTESearchClause CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef ColumnRef CommonTableExpr DefElem Float FuncCall
-    GroupingFunc GroupingSet Integer JoinExpr JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor
-    JsonArrayQueryConstructor JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg
-    JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning JsonScalarExpr JsonSerializeExpr JsonTable JsonTableColumn
-    JsonTablePathSpec JsonValueExpr List MinMaxExpr NamedArgExpr NullTest RangeFunction RangeSubselect RangeTableFunc
-    RangeTableFuncCol RangeTableSample RangeVar ResTarget RowExpr SQLValueFunction SelectStmt SortBy String SubLink TypeCast
-    TypeName WindowDef WithClause XmlExpr XmlSerialize
-    """.split()
-)
-
-_SECRETS = frozenset(
-    """
-    pg_authid pg_file_settings pg_hba_file_rules pg_ident_file_mappings pg_largeobject pg_shadow pg_subscription
-    pg_user_mapping pg_user_mappings user_mapping_options
-    """.split()
-)
 
 _CALLED = {
     "CallStmt": "a CALL",
@@ -50,6 +31,8 @@ _CALLED = {
     "UpdateStmt": "an UPDATE",
     "VariableSetStmt": "a SET",
 }
+
+_LEAVES = frozenset({"A_Const", "A_Star", "ColumnRef", "String"})
 
 Node = dict[str, Any]
 Rule = Callable[[Any, Collection[str]], None]
@@ -97,24 +80,23 @@ def _only(tree: list[Node]) -> Node:
 
 
 def _judge(tree: Node, functions: Collection[str]) -> None:
-    for name, value in _walk(tree):
-        if name[0].isupper() and name not in _NODES:
-            _refuse_node(name)
-        rule = _RULES.get(name)
-        if rule is not None:
-            rule(value, functions)
-
-
-def _walk(tree: Node) -> Iterator[tuple[str, Any]]:
-    """Every name in the tree with what it holds: node types start with a capital, fields do not."""
+    """Look at every node and field once. Node types start with a capital, fields do not; plain values say nothing."""
+    allowed = _listed("pg_nodes.txt")
     stack: list[Any] = [tree]
     while stack:
         item = stack.pop()
-        if isinstance(item, dict):
-            yield from item.items()
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
+        if isinstance(item, list):
+            stack.extend(one for one in item if isinstance(one, dict | list))
+            continue
+        for name, value in item.items():
+            if not isinstance(value, dict | list):
+                continue
+            if name not in allowed and name[0].isupper():
+                _refuse_node(name)
+            if name in _RULES:
+                _RULES[name](value, functions)
+            if name not in _LEAVES:
+                stack.append(value)
 
 
 def _refuse_node(name: str) -> NoReturn:
@@ -152,7 +134,7 @@ def _refuse_calls(names: list[str], functions: Collection[str]) -> None:
 
 
 def _relation(relation: Node, functions: Collection[str]) -> None:
-    if relation.get("relname") in _SECRETS:
+    if relation.get("relname") in _listed("pg_secrets.txt"):
         raise Refused(f"{relation['relname']} holds credentials or server files and cannot be read here.")
 
 

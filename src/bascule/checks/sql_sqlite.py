@@ -77,8 +77,8 @@ def _only(sql: str) -> tuple[int, int, str]:
 class Authorizer:
     """Decides what SQLite may compile: reading tables and calling listed functions, nothing else.
 
-    `functions` names what may be called besides the built-in list. After a denial `reason` is a sentence for the reader;
-    set it to None before the next statement.
+    `functions` names what may be called besides the built-in list. After a denial `reason` is a sentence for the
+    reader; set it to None before the next statement.
     """
 
     def __init__(self, functions: Collection[str] = ()) -> None:
@@ -102,6 +102,8 @@ class Authorizer:
             return f"The function {second}() is not allowed here; built-in functions that only compute are."
         if action == sqlite3.SQLITE_PRAGMA:
             return None if first in _PRAGMAS else f"The pragma {first} is not allowed here."
+        if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+            return None  # SQLite declares virtual tables (json_each, fts5) to itself so; a real UPDATE of it fails
         return f"{_ALLOWED}; this would change something. The database is read-only here."
 
 

@@ -53,20 +53,19 @@ class Link:
 
         An error without an id goes to `asked`, the request that it came in reply to, or else to the only one waiting.
         """
-        request_id = frame.id
-        error = frame.error
-        if error is UNSET:
-            waiter = self._take(request_id)
-            if waiter is None or isinstance(frame.result, UnsetType):
-                return False
-            waiter.set_result(frame.result)
-            return True
-        return self.fail(request_id, received(error), asked)
+        request_id, error = frame.id, frame.error
+        if error is not UNSET:
+            if request_id is None or request_id is UNSET:
+                request_id = asked if asked is not None else self.sole()
+            return self.fail(request_id, received(error))
+        waiter = self._take(request_id)
+        if waiter is None or isinstance(frame.result, UnsetType):
+            return False
+        waiter.set_result(frame.result)
+        return True
 
-    def fail(self, request_id: RequestId | UnsetType | None, error: Exception, asked: RequestId | None = None) -> bool:
-        """Fail one request; False where nobody waits for it. Without an id it is found as `settle` finds it."""
-        if request_id is None or request_id is UNSET:
-            request_id = asked if asked is not None else self._sole()
+    def fail(self, request_id: RequestId | UnsetType | None, error: Exception) -> bool:
+        """Fail one request; False where nobody waits for it."""
         waiter = self._take(request_id)
         if waiter is None:
             return False
@@ -86,11 +85,12 @@ class Link:
             if not waiter.done():
                 waiter.set_exception(ConnectionLost(reason))
 
+    def sole(self) -> RequestId | None:
+        """The id of the request that waits, where just one does."""
+        return next(iter(self._pending)) if len(self._pending) == 1 else None
+
     def _take(self, request_id: RequestId | UnsetType | None) -> Waiter | None:
         if request_id is None or isinstance(request_id, UnsetType):
             return None
         waiter = self._pending.pop(request_id, None)
         return None if waiter is None or waiter.done() else waiter
-
-    def _sole(self) -> RequestId | None:
-        return next(iter(self._pending)) if len(self._pending) == 1 else None

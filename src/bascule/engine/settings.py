@@ -1,4 +1,7 @@
-"""The settings of a served application, each with its default. Shapes only; `config` reads them from file and environment."""
+"""The settings of a served application, each with its default.
+
+Shapes only: `config` reads them from file and environment.
+"""
 
 from typing import Annotated
 

@@ -80,6 +80,12 @@ def check_batch(conversation: Conversation | None) -> None:
         raise InvalidRequest("Invalid request: JSON-RPC batches are not part of this protocol revision")
 
 
+def check_batch_header(version: str | None) -> None:
+    """Raise InvalidRequest for a batch over HTTP whose MCP-Protocol-Version names a stateless revision."""
+    if version in MODERN:
+        check_batch(None)
+
+
 def check_version_header(version: str | None) -> None:
     """Raise UnsupportedVersion unless a handshake-era request's MCP-Protocol-Version is absent or known."""
     if version is not None and version not in LEGACY:

@@ -1,4 +1,4 @@
-"""The handshake era (2025-11-25 and earlier), server side: `initialize` opens a conversation, later requests lean on it.
+"""The handshake era (2025-11-25 and earlier), server side: `initialize` opens a conversation, the rest leans on it.
 
 What a stateless client repeats in every request is read from the Conversation that the transport kept or unsealed.
 Source: specification 2025-11-25, basic/lifecycle, server/utilities/logging; 2025-06-18, 2025-03-26, 2024-11-05.

@@ -1,8 +1,8 @@
 """State that travels with the client: sealed so that it can be neither read nor changed, nor used for another purpose.
 
-AES-256-GCM; the purpose is authenticated along with the payload. Layout, before base64url: format version (1 byte), key id
-(4 bytes), nonce (12), ciphertext and tag. The first key seals; every key opens, so keys rotate without breaking what is out.
-Randomness comes in as an argument.
+AES-256-GCM; the purpose is authenticated along with the payload. Layout, before base64url: format version (1 byte),
+key id (4 bytes), nonce (12), ciphertext and tag. The first key seals; every key opens, so keys rotate without breaking
+what is out. Randomness comes in as an argument.
 """
 
 import os

@@ -71,7 +71,7 @@ class Inbox:
         `asked` is the request that the message came in reply to, where the transport knows.
         """
         if data == TOO_LONG:
-            self._fail(ParseError("The server sent a message that is larger than allowed"), asked)
+            self._fail(ParseError("it is larger than allowed"), self.link.sole())
             return None
         try:
             if is_batch(data):
@@ -79,7 +79,7 @@ class Inbox:
                 return b"[" + b",".join(filter(None, replies)) + b"]" if any(replies) else None
             frame = decode(data)
         except MCPError as unreadable:
-            self._fail(unreadable, asked)
+            self._fail(unreadable, unreadable.request_id)
             return None
         if frame.method is not UNSET:
             return self._take_unasked(frame, frame.method)
@@ -87,10 +87,10 @@ class Inbox:
             log.debug("the server answered a request that nobody waits for (id %r)", frame.id)
         return None
 
-    def _fail(self, error: MCPError, asked: RequestId | None) -> None:
+    def _fail(self, error: MCPError, request_id: RequestId | None) -> None:
         """A message that cannot be read: if it is the answer to a call, that call fails."""
         wrong = MCPError(f"The server's answer cannot be read: {error.message}", code=error.code)
-        if not self.link.fail(error.request_id, wrong, asked):
+        if not self.link.fail(request_id, wrong):
             log.warning("skipped a message of the server that cannot be read: %s", error.message)
 
     def _take_unasked(self, frame: Frame, method: str) -> bytes | None:

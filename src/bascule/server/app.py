@@ -67,6 +67,8 @@ class Server:
     @overload
     def tool(
         self,
+        function: None = None,
+        /,
         *,
         name: str | None = ...,
         title: str | None = ...,
@@ -80,7 +82,7 @@ class Server:
     ) -> Callable[[Function], Function]: ...
     def tool(
         self,
-        function: Callable[..., Any] | None = None,
+        function: Any = None,
         /,
         *,
         name: str | None = None,
@@ -126,10 +128,12 @@ class Server:
     ) -> Callable[[Function], Function]:
         """Declare a resource, or with `{variables}` in the URI (RFC 6570, up to level 3) a family of them.
 
-        A template's variables are the function's parameters. `list(ctx)` names the family's members for `resources/list`.
+        A template's variables are the function's parameters. `list(ctx)` names the members for `resources/list`.
         Raises DeclarationError where the function does not fit the URI.
         """
-        options = declare.ResourceOptions(uri, name, title, description, mime_type, size, annotations, icons, meta, list)
+        options = declare.ResourceOptions(
+            uri, name, title, description, mime_type, size, annotations, icons, meta, list
+        )
 
         def declared(given: Function) -> Function:
             self._add(declare.resource(self, given, options))
@@ -142,6 +146,8 @@ class Server:
     @overload
     def prompt(
         self,
+        function: None = None,
+        /,
         *,
         name: str | None = ...,
         title: str | None = ...,
@@ -151,7 +157,7 @@ class Server:
     ) -> Callable[[Function], Function]: ...
     def prompt(
         self,
-        function: Callable[..., Any] | None = None,
+        function: Any = None,
         /,
         *,
         name: str | None = None,
@@ -236,9 +242,7 @@ class Server:
 
         Raises ConfigError where the settings cannot work, or would serve the public without credentials.
         """
-        late("bascule.serve:run")(
-            self, transport, host=host, port=port, allow_unauthenticated=allow_unauthenticated
-        )
+        late("bascule.serve:run")(self, transport, host=host, port=port, allow_unauthenticated=allow_unauthenticated)
 
     def asgi(self, *, allowed_hosts: Sequence[str] = (), allowed_origins: Sequence[str] = ()) -> Any:
         """An ASGI application that answers at its mount root and at /mcp, and needs no lifespan wiring.

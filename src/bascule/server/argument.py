@@ -18,6 +18,7 @@ from bascule.wire.tools import JSONSchema
 FAULTS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 """What decoding raises for bad input, msgspec's and pydantic's both."""
 
+_UNREADABLE = object()
 _SCALARS = frozenset({"integer", "number", "boolean"})
 _LITERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?|true|false", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(rb"-?\d+(?=\.0+$)")
@@ -83,7 +84,7 @@ class Argument:
         try:
             value = msgspec.json.decode(data)
         except FAULTS:
-            value = None
+            value = _UNREADABLE
         return Wrong(reason(error, value, self.schema, self._definitions))
 
 

@@ -17,9 +17,7 @@ from bascule.wire.requests import LogLevel
 
 _SEVERITY: Final = {
     level: rank
-    for rank, level in enumerate(
-        ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-    )
+    for rank, level in enumerate(("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"))
 }
 
 ReadResource = Callable[[str, Exchange], Awaitable[list[ResourceContents]]]

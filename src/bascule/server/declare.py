@@ -18,8 +18,8 @@ from bascule.server.features import (
     TemplateFeature,
     ToolFeature,
 )
-from bascule.server.results import output_of, raw_output
 from bascule.server.raw_signature import RawSignature
+from bascule.server.results import output_of, raw_output
 from bascule.server.signature import Signature
 from bascule.server.templates import Template
 from bascule.wire.content import Annotations, Icon, Meta
@@ -86,9 +86,7 @@ def tool(home: Home, function: Callable[..., Any], options: ToolOptions) -> Tool
     return features.tool_feature(home, definition, parameters, output, options.inline)
 
 
-def resource(
-    home: Home, function: Callable[..., Any], options: ResourceOptions
-) -> ResourceFeature | TemplateFeature:
+def resource(home: Home, function: Callable[..., Any], options: ResourceOptions) -> ResourceFeature | TemplateFeature:
     """The resource or template that a function makes. Raises DeclarationError."""
     name = options.name or _name_of(function, "resource")
     what = f"resource {options.uri!r}"

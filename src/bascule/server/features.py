@@ -183,7 +183,7 @@ def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Excha
     context = home.context if parameters.wants_context else _no_context
     call, arguments, invoke = parameters.call, parameters.arguments, parameters.invoke
     if parameters.is_async:
-        return lambda exchange, raw: call(raw, context(exchange))  # type: ignore[no-any-return]
+        return lambda exchange, raw: call(raw, context(exchange))
 
     async def run_inline(exchange: Exchange, raw: Any) -> Any:
         return call(raw, context(exchange))

@@ -158,7 +158,7 @@ def _steps(path: str) -> list[str | int | None]:
 def at(steps: Sequence[str | int | None]) -> str:
     """Where in an argument, as the start of a reason; empty for the argument itself."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step or '*'}" for step in steps)
-    return f"at {text.removeprefix('.')} " if text else ""
+    return f"at {clipped(text.removeprefix('.'))} " if text else ""
 
 
 def _reached(value: Any, steps: list[str | int | None]) -> Any:

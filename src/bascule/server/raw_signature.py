@@ -64,7 +64,7 @@ class RawSignature:
             raise InvalidArguments("Invalid arguments: they nest too deeply") from None
         except FAULTS:
             raise InvalidArguments("Invalid arguments: they are not valid JSON") from None
-        return values if self._validator.is_valid(values) else self._checked(self._coerced(values))
+        return self._validated(values)
 
     def invoke(self, arguments: Any, context: Any) -> Any:
         """Call the function with what `arguments` returned."""
@@ -78,7 +78,15 @@ class RawSignature:
 
     def parse(self, values: Mapping[str, str]) -> Any:
         """Arguments given as strings, for `invoke`. Raises InvalidArguments."""
-        return self._checked(self._coerced(dict(values)))
+        return self._validated(self._coerced(dict(values)))
+
+    def _validated(self, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return values if self._validator.is_valid(values) else self._checked(self._coerced(values))
+        except UnicodeError:
+            raise InvalidArguments("Invalid arguments: they must be valid Unicode text") from None
+        except (ValueError, RecursionError):
+            raise InvalidArguments("Invalid arguments: they nest too deeply") from None
 
     def _coerced(self, values: dict[str, Any]) -> dict[str, Any]:
         """The same values, with numbers and booleans for the strings that spell them where no string may stand."""

@@ -87,8 +87,10 @@ class Signature:
                 if type(value) is Raw:
                     setattr(arguments, field, decode(value))
         except FAULTS:
-            return self._one_by_one(raw)
-        return arguments
+            pass  # answered below, so that the caller's error does not drag this one along
+        else:
+            return arguments
+        return self._one_by_one(raw)
 
     def parse(self, values: Mapping[str, str]) -> Any:
         """Arguments given as strings (a prompt's, a URI's variables), for `invoke`. Raises InvalidArguments."""
@@ -248,7 +250,7 @@ def _invoker(function: Callable[..., Any], declaration: Declaration) -> Callable
 
     def invoke(arguments: Any, given: Any) -> Any:
         values = values_of(arguments)
-        named = dict(zip(keywords, values[count:], strict=True))
+        named = dict(zip(keywords, values[count:], strict=False))
         if place is not None:
             return function(*values[:place], given, *values[place:count], **named)
         if context is not None:

@@ -56,8 +56,9 @@ class HttpConnection:
         self._max_bytes = max_bytes
         self._handshaken = False
         self._session: str | None = None
-        self._version: str | None = None
+        self._version: Mapping[str, str] = {}
         self._asides: set[asyncio.Task[None]] = set()
+        self._drains: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Nothing to open: HTTP connects with the first request."""
@@ -101,8 +102,7 @@ class HttpConnection:
                 await asyncio.wait(self._asides, timeout=_LAST_WORDS)
             await self._end_session()
         finally:
-            for task in self._asides:
-                task.cancel()
+            await _stop(self._asides | self._drains)
             await self._endpoint.close()
 
     async def _exchange(
@@ -133,9 +133,11 @@ class HttpConnection:
                 raise MCPError(f"The server answered {method} with {kind or 'no content'}, which is no MCP answer")
         finally:
             if chunks is not None and waiter.done():
-                self._aside(_drain(response, chunks))
+                _run(_drain(response, chunks), self._drains)
             else:
                 await _discard(response, chunks)
+        if not waiter.done() and chunks is None:
+            raise MCPError(f"The server's reply to {method} is no answer to it")
         if not waiter.done():
             raise ConnectionLost(f"The server ended its reply to {method} before it answered")
 
@@ -154,17 +156,14 @@ class HttpConnection:
     def _take(self, data: bytes, request_id: RequestId) -> None:
         reply = self._inbox.take(data, request_id)
         if reply is not None:
-            self._aside(self._post(reply, self._headers({})))
+            self._aside(self._post(reply, self._headers(self._version)))
 
     def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
         headers = {**_ALWAYS, **given}
         if self._session is not None:
             headers[_SESSION] = self._session
-        version = given.get(_VERSION)
-        if version is not None:
-            self._version = version
-        elif self._version is not None:
-            headers[_VERSION] = self._version
+        if _VERSION in given:
+            self._version = {_VERSION: given[_VERSION]}
         return headers
 
     def _adopt(self, response: httpx2.Response) -> None:
@@ -206,10 +205,10 @@ class HttpConnection:
     def _cancel(self, method: str, request_id: RequestId, reason: str) -> None:
         if self._handshaken and method != _INITIALIZE and self._link.abandon(request_id):
             params: Any = CancelledParams(request_id, reason)
-            self._aside(self._post(encode(Request(CANCELLED, params)), self._headers({})))
+            self._aside(self._post(encode(Request(CANCELLED, params)), self._headers(self._version)))
 
     async def _end_session(self) -> None:
-        session, headers = self._session, self._headers({})
+        session, headers = self._session, self._headers(self._version)
         self._session = None
         if session is None:
             return
@@ -222,9 +221,20 @@ class HttpConnection:
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for."""
-        task = asyncio.get_running_loop().create_task(_quietly(work))
-        self._asides.add(task)
-        task.add_done_callback(self._asides.discard)
+        _run(_quietly(work), self._asides)
+
+
+def _run(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _stop(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:

@@ -27,8 +27,16 @@ _ONCE = (b"host", b"origin", b"authorization", b"content-type", b"content-length
 _MEMORY = 1024
 _METHODS = b"POST, GET, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
-    "accept authorization content-type last-event-id mcp-method mcp-name mcp-protocol-version mcp-session-id x-api-key"
-).split()
+    "accept",
+    "authorization",
+    "content-type",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "x-api-key",
+)
 _EXPOSED = b"Mcp-Session-Id, WWW-Authenticate, Retry-After"
 
 
@@ -63,8 +71,9 @@ class Headers(Mapping[str, str]):
             if name in joined:
                 if name.startswith(_ONCE):
                     raise InvalidRequest(f"Invalid request: the header {name.decode('latin-1')} is repeated")
-                value = joined[name] + b", " + value
-            joined[name] = value
+                joined[name] += b", " + value
+            else:
+                joined[name] = value
         self.raw = joined
 
 

@@ -62,7 +62,7 @@ class Reply:
     async def refuse(self, error: MCPError) -> None:
         """Answer with an error as JSON, with its HTTP status (400 for one that has none)."""
         self._json = True
-        status = error.status if error.status >= 400 else 400
+        status = max(error.status, 400)
         await self.finish(encode(error_response(error)), status)
 
     async def empty(self, status: int) -> None:

@@ -15,7 +15,7 @@ from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import ANONYMOUS, Principal
 from bascule.engine.settings import HttpSettings
-from bascule.eras.classify import Eras
+from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import InternalError, InvalidRequest, MCPError
 from bascule.runtime.lifespan import Lifespan, State
 from bascule.runtime.settle import refusal, settle
@@ -109,9 +109,7 @@ class HttpServer:
     async def _endpoint(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
         if method == "POST":
             await self._post(headers, reply, receive)
-        elif method not in ("GET", "DELETE"):
-            await self._not_allowed(reply)
-        elif headers.get("mcp-session-id") is None:
+        elif method not in ("GET", "DELETE") or headers.get("mcp-session-id") is None:
             await self._not_allowed(reply)
         elif method == "GET":
             _check_takes_stream(headers)
@@ -125,6 +123,7 @@ class HttpServer:
         body = await read_body(receive, headers, self._settings.max_body_bytes)
         principal = self._principal(headers)
         if is_batch(body):
+            check_batch_header(headers.get(VERSION))
             await self._of_handshake().post_batch(body, headers, principal, reply)
             return
         frame = decode(body)
@@ -139,9 +138,7 @@ class HttpServer:
                 error.request_id = frame.id
             raise
 
-    async def _exchange(
-        self, era: ServerEra, frame: Frame, inbound: Inbound, reply: Reply, receive: Receive
-    ) -> None:
+    async def _exchange(self, era: ServerEra, frame: Frame, inbound: Inbound, reply: Reply, receive: Receive) -> None:
         """One stateless request, from its frame to its answer; a client that leaves cancels it."""
         if frame.id is UNSET or frame.id is None:
             await reply.empty(202)

@@ -167,8 +167,6 @@ class HandshakeEndpoint:
             _cancel(running)
 
 
-
-
 def _cancel(running: Running) -> None:
     exchange, task = running
     exchange.cancelled = True

@@ -1,8 +1,8 @@
 """stdio, server side: one JSON-RPC message a line on standard input and output.
 
-The descriptors 0 and 1 are taken away before the first message: the protocol speaks over private copies, standard input
-becomes empty and standard output becomes standard error. So nothing that prints (Python, C, a child process) can corrupt
-the stream, and no child can steal a message.
+The descriptors 0 and 1 are taken away before the first message: the protocol speaks over private copies, standard
+input becomes empty and standard output becomes standard error. So nothing that prints (Python, C, a child process) can
+corrupt the stream, and no child can steal a message.
 Source: specification 2026-07-28, basic/transports/stdio.
 """
 

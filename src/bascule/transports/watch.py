@@ -1,7 +1,7 @@
 """Watching for a client that leaves while its request runs.
 
-Over ASGI only somebody who waits for the next message learns of it. The watch starts on the loop's next turn, so a handler
-that never suspends pays for one callback and no task.
+Over ASGI only somebody who waits for the next message learns of it. The watch starts on the loop's next turn, so a
+handler that never suspends pays for one callback and no task.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Databases: the interface that the server's tools use, and the choice of one by its URL.
 
-A database knows its own safety; the tools know none. URLs may hold passwords: no error, log line or repr here shows one.
+A database knows its own safety; the tools know none. URLs may hold passwords: no error, log line or repr shows one.
 The engines load late, so that serving SQLite needs no PostgreSQL driver.
 """
 
@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from bascule import ConfigError
 from bascule.checks.sql import Statement
-from bascule.errors import ConfigError
 from bascule.late import late
 from bascule.servers.sql.rows import MAX_BYTES, QueryResult
 from bascule.servers.sql.schema import Table, TableSummary
@@ -72,24 +72,27 @@ def choose(url: str | None = None, *, limits: Limits | None = None, functions: C
 
 
 def _sqlite_path(url: str) -> str:
-    parts = urlsplit(url)
-    path = unquote(parts.path).removeprefix("/")
-    if parts.netloc or parts.query or parts.fragment or not path:
+    host, _, path = url.partition("://")[2].partition("/")
+    if host or not path or "?" in path or "#" in path:
         raise ConfigError("A SQLite URL is sqlite:///relative/path or sqlite:////absolute/path, and nothing more.")
-    return path
+    return unquote(path)
 
 
 def _check_host(url: str) -> None:
     try:
         urlsplit(url).port  # noqa: B018
     except ValueError:
-        raise ConfigError(f"The PostgreSQL URL cannot be read (is a character in the password not escaped?); write {_FORMS}.") from None
+        raise ConfigError(
+            f"The PostgreSQL URL cannot be read (is a character in the password not escaped?); write {_FORMS}."
+        ) from None
 
 
 def _postgres(url: str, limits: Limits, functions: Collection[str]) -> Database:
     try:
         engine = late("bascule.servers.sql.postgres:Postgres")
     except ModuleNotFoundError as error:
-        raise ConfigError(f"PostgreSQL needs the extra: pip install 'bascule[postgres]' (missing: {error.name}).") from None
+        raise ConfigError(
+            f"PostgreSQL needs the extra: pip install 'bascule[postgres]' (missing: {error.name})."
+        ) from None
     database: Database = engine(url, limits, functions)
     return database

@@ -1,9 +1,9 @@
 """PostgreSQL: a pool of connections, and one read-only transaction per query that is always rolled back.
 
 Locks, from the inside: `BEGIN READ ONLY` (which a query cannot undo), the extended protocol (one statement, no more),
-and the check of the text. What PostgreSQL sends is bounded by wrapping the query (`postgres_query`) and, for what cannot
-be wrapped, by counting bytes on the wire (`postgres_wire`). Needs no prepared statements that outlive a transaction, so
-it works behind PgBouncer. Errors in a query are the model's to read; errors in a connection go to the log, by kind only.
+and the check of the text. What PostgreSQL sends is bounded by wrapping the query (`postgres_query`) and, for what
+cannot be wrapped, by counting bytes on the wire (`postgres_wire`). No prepared statement outlives a transaction, so it
+works behind PgBouncer. Errors in a query are the model's to read; those of a connection go to the log, by kind only.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import asyncpg
 
+from bascule import ConfigError, ToolError
 from bascule.checks.sql import Statement
 from bascule.checks.sql_postgres import check
-from bascule.errors import ConfigError, ToolError
 from bascule.servers.sql import postgres_catalogue
 from bascule.servers.sql.database import Limits
 from bascule.servers.sql.postgres_query import Columns, Wrapped, begin, values
@@ -164,7 +164,7 @@ async def _roll_back(connection: Connection) -> None:
             connection.terminate()
 
 
-async def _keep(_connection: Connection) -> None:
+async def _keep(_connection: object) -> None:
     """Nothing is left to reset: all settings are local to the transaction that was rolled back."""
 
 

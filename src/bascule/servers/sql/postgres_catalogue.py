@@ -1,7 +1,7 @@
 """What a PostgreSQL database holds, read from its catalogue: only what the role may select, in the exposed schemas.
 
-Runs inside the read-only transaction, whose search path names the schemas. A table in the first of them that has its name
-is called by its name alone, any other `schema.table`.
+Runs inside the read-only transaction, whose search path names the schemas. A table in the first of them that has its
+name is called by its name alone, any other `schema.table`.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,20 @@ _NAME = """CASE WHEN pg_table_is_visible({0}.oid) THEN {0}.relname::text
     ELSE (SELECT nspname FROM pg_namespace WHERE oid = {0}.relnamespace) || '.' || {0}.relname END"""
 
 _TABLES = f"""
-    SELECT c.oid, {_NAME.format("c")} AS name, c.relkind::text AS kind, obj_description(c.oid, 'pg_class') AS description,
+    SELECT c.oid, {_NAME.format("c")} AS name, c.relkind::text AS kind,
+        obj_description(c.oid, 'pg_class') AS description,
         CASE WHEN c.reltuples >= 0 AND c.relkind <> 'v' THEN c.reltuples::int8 END AS estimate
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND n.nspname = ANY (current_schemas(false))
-        AND n.nspname <> 'pg_catalog' AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
+        AND n.nspname <> 'pg_catalog' AND has_schema_privilege(n.oid, 'USAGE')
+        AND has_any_column_privilege(c.oid, 'SELECT')
         AND ($1::text IS NULL OR c.relname = $1 OR n.nspname || '.' || c.relname = $1)
     ORDER BY 2
 """  # noqa: S608
 
 _COLUMNS = """
-    SELECT a.attrelid, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
+    SELECT a.attrelid, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type,
+        NOT a.attnotnull AS nullable,
         CASE WHEN a.attidentity <> '' THEN 'generated as identity'
             ELSE pg_get_expr(d.adbin, d.adrelid) END AS default, col_description(a.attrelid, a.attnum) AS description
     FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -58,7 +61,8 @@ async def tables(connection: Connection) -> list[TableSummary]:
 
 async def schema(connection: Connection, table: str | None) -> list[Table]:
     """One table in full, or all."""
-    found: list[Row] = [row for row in await connection.fetch(_TABLES, table) if table in {None, row["name"]}]
+    rows: list[Any] = await connection.fetch(_TABLES, table)
+    found: list[Row] = [row for row in rows if table in {None, row["name"]}]
     numbers = [row["oid"] for row in found]
     columns = _by_table(await connection.fetch(_COLUMNS, numbers), "attrelid")
     keys = _by_table(await connection.fetch(_KEYS, numbers), "conrelid")
@@ -76,7 +80,9 @@ def _table(row: Row, columns: list[Row], keys: list[Row]) -> Table:
     return Table(
         name=row["name"],
         kind=_KINDS[row["kind"]],
-        columns=[Column(one["name"], one["type"], one["nullable"], one["default"], one["description"]) for one in columns],
+        columns=[
+            Column(one["name"], one["type"], one["nullable"], one["default"], one["description"]) for one in columns
+        ],
         primary_key=[name for key in keys if key["kind"] == "p" for name in key["columns"]],
         foreign_keys=[
             ForeignKey(key["columns"], key["target"], key["referenced"]) for key in keys if key["kind"] == "f"

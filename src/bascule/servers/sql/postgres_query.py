@@ -1,8 +1,8 @@
 """The SQL that surrounds a query: what starts its transaction, and what bounds and spells the rows it returns.
 
 A query is wrapped so that PostgreSQL itself cuts it: at limit + 1 rows, and at a running sum of bytes beyond which rows
-are sent as NULLs; so a cell of 200 MB never crosses the wire. Columns are renamed by place inside, because two may have one
-name; order survives, for no step sorts. Types that JSON or the driver would change are sent as the text PostgreSQL prints.
+are sent as NULLs; so a cell of 200 MB never crosses the wire. Columns are renamed by place inside, because two may have
+one name; order survives, for no step sorts. Types that JSON or the driver would change are sent as PostgreSQL's text.
 """
 
 import json
@@ -58,21 +58,21 @@ class Wrapped:
             f"SELECT {inner} FROM (\n{sql}\n) AS t{f'({names})' if names else ''} LIMIT {limit + 1}) AS a) AS b"
         )
 
-    def rows(self, records: Iterable[Sequence[Any]]) -> Iterator[list[Any] | None]:
+    def rows(self, records: Iterable[asyncpg.Record]) -> Iterator[list[Any] | None]:
         """The rows, as JSON can carry them; None from the first that was beyond the bytes allowed."""
         readings = [_reading(column) for column in self._columns]
         for record in records:
             yield _row(record, readings) if record[-1] else None
 
 
-def values(records: Iterable[Sequence[Any]], columns: Columns) -> Iterator[list[Any]]:
+def values(records: Iterable[asyncpg.Record], columns: Columns) -> Iterator[list[Any]]:
     """The rows of a statement that was not wrapped."""
     readings = [_reading(column) for column in columns]
     for record in records:
         yield _row(record, readings)
 
 
-def _row(record: Sequence[Any], readings: list[Reading]) -> list[Any]:
+def _row(record: asyncpg.Record, readings: list[Reading]) -> list[Any]:
     return [None if value is None else reading(value) for value, reading in zip(record, readings, strict=False)]
 
 

@@ -1,17 +1,18 @@
 """What asyncpg leaves open: how many bytes a server may send, and which words of its errors a model may read.
 
-asyncpg keeps a whole message in memory, however long: a row, an error that quotes a value, a plan that prints a constant.
-`Meter` stands between transport and protocol, counts what arrives, and cuts the line where a query goes beyond its share.
+asyncpg keeps a whole message in memory, however long: a row, an error that quotes a value, a plan that prints one.
+`Meter` stands between transport and protocol, counts what arrives, and cuts the line where a query passes its share.
 """
 
 import asyncio
 from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
-from bascule.errors import ToolError
+from bascule import ToolError
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 UNREACHABLE = (
     OSError,
@@ -81,8 +82,9 @@ def told(error: asyncpg.PostgresError, sql: str) -> ToolError:
     """The database's own words about a query: message, place and hint. `sql` is the text as the caller wrote it."""
     message = str(error.args[0] if error.args else error)[:_MESSAGE].rstrip(".")
     place = _place(error, sql)
-    hint = f" Hint: {error.hint[:_MESSAGE]}" if getattr(error, "hint", None) else ""
-    return ToolError(f"PostgreSQL says: {message}{place}.{hint}")
+    hint = getattr(error, "hint", None)
+    advice = f" Hint: {hint[:_MESSAGE]}" if hint else ""
+    return ToolError(f"PostgreSQL says: {message}{place}.{advice}")
 
 
 def _place(error: asyncpg.PostgresError, sql: str) -> str:

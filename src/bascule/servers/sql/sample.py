@@ -56,7 +56,9 @@ CREATE TABLE order_lines (
 CREATE INDEX orders_by_customer ON orders (customer_id);
 """
 
-_FIRST = "Ada Bruno Chiara Dmitri Elena Farid Greta Hugo Ines Jonas Kasia Luis Mei Nadia Olav Priya Quentin Rosa Sven Tala"
+_FIRST = (
+    "Ada Bruno Chiara Dmitri Elena Farid Greta Hugo Ines Jonas Kasia Luis Mei Nadia Olav Priya Quentin Rosa Sven Tala"
+)
 _LAST = "Adler Bianchi Costa Dubois Eriksen Fischer Garcia Haddad Ito Jansen Kowalska Lopez Moreau Nowak Okafor Petrov"
 _CITIES = (
     ("Warsaw", "Poland"), ("Berlin", "Germany"), ("London", "United Kingdom"), ("Paris", "France"), ("Madrid", "Spain"),

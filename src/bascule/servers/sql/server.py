@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from bascule import Context, Resource, Server, ToolAnnotations, __version__
-from bascule.errors import ResourceNotFound, ToolError
+from bascule.errors import InvalidParams, ResourceNotFound
 from bascule.servers.sql.database import Database, Limits, choose
 from bascule.servers.sql.rows import MAX_ROWS, QueryResult
 from bascule.servers.sql.schema import Table, TableList
@@ -42,8 +42,8 @@ def build(url: str | None = None, *, limits: Limits | None = None, functions: Co
         version=__version__,
         title=f"SQL ({database.dialect})",
         instructions=(
-            f"Reads a {database.dialect} database; nothing can be changed. List the tables first, read schema://{{table}} "
-            "for columns and keys, then query. Aggregate in SQL rather than fetching many rows."
+            f"Reads a {database.dialect} database; nothing can be changed. List the tables first, read "
+            "schema://{table} for columns and keys, then query. Aggregate in SQL rather than fetching many rows."
         ),
         lifespan=lifespan,
     )
@@ -58,8 +58,8 @@ def _add_tools(app: Server, database: Database) -> None:
         title="Query the database",
         description=(
             f"Run one read-only {database.dialect} statement (SELECT, VALUES, WITH … SELECT, EXPLAIN) and return its "
-            "rows in column order. Numbers that JSON cannot carry exactly (numeric, integers beyond 2^53, NaN, infinities), "
-            "dates, times and binary values come as text."
+            "rows in column order. Numbers that JSON cannot carry exactly (numeric, integers beyond 2^53, NaN, "
+            "infinities), dates, times and binary values come as text."
         ),
         annotations=_READ_ONLY,
     )
@@ -122,9 +122,10 @@ def _add_prompt(app: Server, database: Database) -> None:
             schema = await _find(database, table)
         except ResourceNotFound:
             known = ", ".join(one.name for one in await database.tables())
-            raise ToolError(f"There is no table {table!r}; there are: {known}.") from None
-        related = [name for key in schema.foreign_keys for name in (key.references,) if name != schema.name]
-        tables = [schema, *(one for name in dict.fromkeys(related) for one in await database.schema(name))]
+            raise InvalidParams(f"There is no table {table}; there are: {known}.") from None
+        tables = [schema]
+        for name in dict.fromkeys(key.references for key in schema.foreign_keys):
+            tables += [] if name == schema.name else await database.schema(name)
         return _request(database.dialect, description, tables)
 
 

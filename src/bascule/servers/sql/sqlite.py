@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bascule import ConfigError, ToolError
 from bascule.checks.sql import Refused, Statement
 from bascule.checks.sql_sqlite import Authorizer, check
-from bascule.errors import ConfigError, ToolError
 from bascule.servers.sql import sqlite_catalogue
 from bascule.servers.sql.database import Limits
 from bascule.servers.sql.rows import Field, QueryResult, collect, exact_float, exact_int
@@ -132,7 +132,9 @@ def _select(connection: sqlite3.Connection, sql: str, limit: int, max_bytes: int
     try:
         kinds: list[set[type]] = [set() for _ in cursor.description or ()]
         result = collect(_values(cursor, kinds), [], limit, max_bytes)
-        result.fields = [Field(column[0], _kind(seen)) for column, seen in zip(cursor.description or (), kinds, strict=True)]
+        result.fields = [
+            Field(column[0], _kind(seen)) for column, seen in zip(cursor.description or (), kinds, strict=True)
+        ]
         return result
     finally:
         cursor.close()

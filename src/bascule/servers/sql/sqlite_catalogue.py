@@ -37,7 +37,10 @@ def _table(connection: sqlite3.Connection, name: str, kind: str) -> Table:
     return Table(
         name=name,
         kind=kind,
-        columns=[Column(column, type_ or "any", not (notnull or pk), default) for column, type_, notnull, default, pk in columns],
+        columns=[
+            Column(column, type_ or "any", not (notnull or pk), default)
+            for column, type_, notnull, default, pk in columns
+        ],
         primary_key=[row[0] for row in sorted(columns, key=lambda row: int(row[4])) if row[4]],
         foreign_keys=_foreign_keys(connection, name),
         unique_keys=_unique_keys(connection, name),

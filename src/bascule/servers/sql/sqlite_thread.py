@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 class Reader:
-    """One connection, opened in its own thread when the first job comes; a failed opening is tried again at the next."""
+    """One connection, opened in its own thread by the first job; a failed opening is tried again at the next."""
 
     def __init__(self, connect: Callable[[Authorizer], sqlite3.Connection], authorizer: Authorizer) -> None:
         self.authorizer = authorizer
@@ -40,7 +40,7 @@ class Reader:
         self._thread.start()
 
     async def call(self, job: Callable[[sqlite3.Connection], T], seconds: float, done: Callable[[], None]) -> T:
-        """Run `job(connection)` in the thread. Raises Stopped after `seconds`; `done` is called when it really ended."""
+        """Run `job(connection)` in the thread. Raises Stopped after `seconds`; `done` is called once it has ended."""
         self._deadline = time.monotonic() + seconds
         future = self._submit(job)
         future.add_done_callback(lambda ended: _finish(ended, done))

@@ -1,0 +1,49 @@
+# Everything a contributor runs. Each target sets up what it needs first, says so, and does nothing twice.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev system npm demo test conformance check constraints clean
+MAKEFLAGS += --no-print-directory
+
+help:  ## Show these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## Make the environment: .venv with Bascule in it (PYTHON=... chooses the interpreter)
+	@scripts/setup.sh base
+
+setup-dev:
+	@scripts/setup.sh dev
+
+system:
+	@scripts/system-parts.sh postgres
+
+npm:
+	@scripts/npm-parts.sh
+
+demo: setup  ## Serve a sample database over HTTP and call it with a client
+	@$(PY) examples/demo.py
+
+test: setup-dev system npm  ## Run the conformance suite and then all tests
+	@conformance=0; $(PY) -m tests.conformance.run || conformance=$$?; \
+	$(PY) -m pytest $(PYTEST_ARGS) && exit $$conformance
+
+conformance: setup-dev npm  ## Run the public conformance suite against server and client
+	@$(PY) -m tests.conformance.run $(CONFORMANCE_ARGS)
+
+check: setup-dev  ## Check format, lint, types, layers, sizes, licences and addresses
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q tests/test_layers.py tests/test_size.py
+	@$(PY) scripts/licences.py
+	@$(PY) scripts/no_addresses.py
+
+constraints:  ## Bring constraints.txt up to date: newest versions that pyproject.toml allows
+	@scripts/constraints.sh
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .venv-newest .conformance tests/conformance/node_modules build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests scripts examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,79 @@
+"""The client that the public conformance suite runs: `python -m tests.conformance.client URL`.
+
+The suite names the scenario and the wire in the environment, and judges by what reaches its own server. A scenario that
+needs what Bascule does not do yet is not in SCENARIOS: the client then exits with status 2, and
+`expected-failures.yml` says so.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from bascule import Client, MCPError
+
+Scenario = Callable[[Client], Awaitable[None]]
+
+ERAS = {"2025-11-25": "legacy", "2026-07-28": "modern"}
+
+
+async def initialize(client: Client) -> None:
+    await client.list_tools()
+
+
+async def tools_call(client: Client) -> None:
+    await client.list_tools()
+    await client.call_tool("add_numbers", {"a": 5, "b": 3})
+
+
+async def request_metadata(client: Client) -> None:
+    for tool in await client.list_tools():
+        await client.call_tool(tool.name, {})
+
+
+async def standard_headers(client: Client) -> None:
+    """Everything that carries a name in a header, as far as the server has it."""
+    for tool in await client.list_tools():
+        await client.call_tool(tool.name, {})
+    with suppress(MCPError):
+        for resource in await client.list_resources():
+            await client.read_resource(resource.uri)
+    with suppress(MCPError):
+        for prompt in await client.list_prompts():
+            await client.get_prompt(prompt.name, {})
+
+
+async def echo_schema(client: Client) -> None:
+    """The schema that the server listed goes back to it as an argument, unchanged."""
+    schemas = {tool.name: tool.input_schema for tool in await client.list_tools()}
+    await client.call_tool("json_schema_echo", {"schema": schemas["json_schema_2020_12_tool"]})
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "initialize": initialize,
+    "tools_call": tools_call,
+    "request-metadata": request_metadata,
+    "http-standard-headers": standard_headers,
+    "json-schema-ref-no-deref": initialize,
+    "json-schema-2020-12-preservation": echo_schema,
+}
+
+
+async def play(scenario: Scenario, url: str, era: str) -> None:
+    async with Client(url, era=era) as client:
+        await scenario(client)
+
+
+def main() -> int:
+    name = os.environ["MCP_CONFORMANCE_SCENARIO"]
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
+        print(f"no such scenario here: {name}", file=sys.stderr)
+        return 2
+    asyncio.run(play(scenario, sys.argv[-1], ERAS[os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"]]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,271 @@
+"""A server on a byte stream: both eras at once, cancellation, batches, bad input, limits."""
+
+import asyncio
+import json
+
+import pytest
+from tests.messages import META, PREFIX, initialize, legacy, line, request
+
+from bascule import Context, Server
+from bascule.engine.exchange import LOCAL
+from bascule.eras.route import StreamRoute
+from bascule.runtime.pump import Pump
+
+
+class Stream:
+    """A pump whose answers are kept; `take` waits for the next."""
+
+    def __init__(self, app, **options):
+        self.answers = asyncio.Queue()
+        self.pump = Pump(app, StreamRoute(app), LOCAL, self.answers.put_nowait, self.drained, **options)
+
+    async def drained(self):
+        return None
+
+    def send(self, *messages):
+        for message in messages:
+            self.pump.feed(message if isinstance(message, bytes) else line(message))
+
+    async def take(self):
+        return json.loads(await asyncio.wait_for(self.answers.get(), 5))
+
+    async def ask(self, message):
+        self.send(message)
+        return await self.take()
+
+
+@pytest.fixture
+def app():
+    app = Server("t", version="1")
+    app.entered = asyncio.Event()
+    app.left = []
+
+    @app.tool
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.tool
+    async def wait(name: str = "x") -> str:
+        app.entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            app.left.append(name)
+        return "never"
+
+    @app.tool
+    async def stubborn(ctx: Context) -> str:
+        app.entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await ctx.info("still here")
+        return "too late"
+
+    @app.tool
+    async def steps(ctx: Context) -> str:
+        for step in (0, 50, 50, 20, 100):
+            await ctx.report_progress(step, 100, f"at {step}")
+        await ctx.debug("quiet")
+        await ctx.warning({"loud": True}, logger="steps")
+        return "done"
+
+    return app
+
+
+def call(name, arguments=None, **options):
+    return request("tools/call", {"name": name, "arguments": arguments or {}}, **options)
+
+
+async def test_a_stateless_call_needs_nothing_before_it(app):
+    answer = await Stream(app).ask(call("add", {"a": 1, "b": 2}))
+    assert answer["result"]["structuredContent"] == {"result": 3}
+    assert answer["result"]["resultType"] == "complete"
+    assert answer["result"]["_meta"][PREFIX + "serverInfo"] == {"name": "t", "version": "1"}
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
+async def test_a_handshake_speaks_the_version_asked_for_and_results_carry_nothing_new(app, version):
+    stream = Stream(app)
+    greeted = await stream.ask(initialize(version))
+    assert greeted["result"]["protocolVersion"] == version
+    assert greeted["result"]["serverInfo"] == {"name": "t", "version": "1"}
+    stream.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    answer = await stream.ask(legacy("tools/call", {"name": "add", "arguments": {"a": 1, "b": 2}}))
+    assert answer["result"] == {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}}
+    assert (await stream.ask(legacy("ping", id=2)))["result"] == {}
+    assert (await stream.ask(legacy("logging/setLevel", {"level": "debug"}, id=3)))["result"] == {}
+
+
+async def test_an_unknown_version_in_a_handshake_is_answered_with_the_newest_of_its_era(app):
+    assert (await Stream(app).ask(initialize("1999-01-01")))["result"]["protocolVersion"] == "2025-11-25"
+    assert (await Stream(app).ask(initialize("2026-07-28")))["result"]["protocolVersion"] == "2025-11-25"
+
+
+async def test_both_eras_are_served_on_one_stream(app):
+    stream = Stream(app)
+    await stream.ask(initialize())
+    modern = await stream.ask(call("add", {"a": 1, "b": 1}, id="m"))
+    old = await stream.ask(legacy("tools/call", {"name": "add", "arguments": {"a": 1, "b": 1}}, id="o"))
+    assert "resultType" in modern["result"]
+    assert "resultType" not in old["result"]
+
+
+async def test_text_that_looks_like_the_version_key_does_not_change_the_era(app):
+    stream = Stream(app)
+    await stream.ask(initialize())
+    answer = await stream.ask(legacy("tools/call", {"name": PREFIX + "protocolVersion", "arguments": {}}))
+    assert answer["error"]["code"] == -32602
+    assert "Unknown tool" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (request("no/such"), -32601),
+        (request("ping"), -32601),
+        (request("initialize"), -32601),
+        (request("logging/setLevel", {"level": "debug"}), -32601),
+        (legacy("tools/list"), -32602),
+        (legacy("tools/list", {}), -32602),
+        (request("tools/list", meta={PREFIX + "protocolVersion": "2026-07-28"}), -32602),
+        (request("tools/list", meta={**META, PREFIX + "protocolVersion": "1900-01-01"}), -32022),
+        (request("tools/list", meta={**META, PREFIX + "clientCapabilities": 7}), -32602),
+        (request("tools/list", meta={**META, "progressToken": 1.5}), -32602),
+        (request("tools/list", {"cursor": 5}), -32602),
+        (request("tools/list", {"cursor": "bm9uc2Vuc2U="}), -32602),
+        (request("tools/call", {}), -32602),
+        (request("tools/call", {"name": "nobody"}), -32602),
+        (request("prompts/list"), -32601),
+        (request("resources/read", {"uri": "x://y"}), -32601),
+    ],
+)
+async def test_what_is_wrong_gets_the_code_of_the_specification_and_its_id(app, message, code):
+    answer = await Stream(app).ask({**message, "id": "the id"})
+    assert answer["error"]["code"] == code
+    assert answer["id"] == "the id"
+
+
+async def test_an_unsupported_version_is_told_what_is_supported(app):
+    answer = await Stream(app).ask(request("tools/list", meta={**META, PREFIX + "protocolVersion": "1900-01-01"}))
+    assert answer["error"]["data"] == {"supported": ["2026-07-28"], "requested": "1900-01-01"}
+
+
+async def test_wrong_arguments_are_a_result_that_the_model_can_read(app):
+    answer = await Stream(app).ask(call("add", {"a": "x", "c": 1}))
+    assert answer["result"]["isError"] is True
+    text = answer["result"]["content"][0]["text"]
+    assert all(word in text for word in ('"a"', '"b"', '"c"'))
+    assert answer["result"]["_meta"]["dev.bascule/error"]["code"] == "invalid_arguments"
+
+
+async def test_garbage_is_answered_and_the_stream_goes_on(app):
+    stream = Stream(app)
+    assert (await stream.ask(b"garbage"))["error"]["code"] == -32700
+    assert (await stream.ask(b'{"jsonrpc":"2.0","id":null,"method":"ping"}'))["error"]["code"] == -32600
+    assert (await stream.ask(b'{"jsonrpc":"2.0","id":9,"method":[]}'))["id"] == 9
+    assert (await stream.ask(call("add", {"a": 1, "b": 2})))["result"]
+
+
+async def test_responses_and_unknown_notices_are_met_with_silence(app):
+    stream = Stream(app)
+    stream.send(
+        {"jsonrpc": "2.0", "id": 5, "result": {}},
+        {"jsonrpc": "2.0", "method": "notifications/unheard"},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "nobody"}},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": [1]},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled"},
+    )
+    assert (await stream.ask(call("add", {"a": 1, "b": 2}, id="last")))["id"] == "last"
+
+
+async def test_a_cancelled_request_stops_and_is_never_answered(app):
+    stream = Stream(app)
+    stream.send(call("wait", id="w"))
+    await app.entered.wait()
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "w", "reason": "bored"}})
+    assert (await stream.ask(call("add", {"a": 1, "b": 2}, id="next")))["id"] == "next"
+    assert app.left == ["x"]
+    assert stream.answers.empty()
+
+
+async def test_a_handler_that_swallows_its_cancellation_loses_its_reply_and_its_voice(app):
+    stream = Stream(app)
+    stream.send(call("stubborn", id="s", meta={**META, PREFIX + "logLevel": "debug"}))
+    await app.entered.wait()
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "s"}})
+    assert (await stream.ask(call("add", {"a": 1, "b": 2}, id="next")))["id"] == "next"
+    assert stream.answers.empty()
+
+
+async def test_the_ids_1_and_text_1_are_two_requests_but_one_id_cannot_run_twice(app):
+    stream = Stream(app)
+    stream.send(call("wait", id=1), call("wait", id="1"))
+    await app.entered.wait()
+    assert (await stream.ask(call("add", {"a": 1, "b": 2}, id=1)))["error"]["code"] == -32600
+    await stream.pump.finish(0)
+    assert len(app.left) == 2
+
+
+async def test_progress_only_rises_and_only_for_who_asked(app):
+    stream = Stream(app)
+    stream.send(call("steps", meta={**META, "progressToken": "tok"}))
+    seen = []
+    while "id" not in (message := await stream.take()):
+        assert message["params"]["progressToken"] == "tok"
+        seen.append(message["params"]["progress"])
+    assert seen == [0, 50, 100]
+    assert "method" not in await stream.ask(call("steps", id=2))
+
+
+async def test_log_messages_follow_the_level_of_the_request_or_the_conversation(app):
+    stream = Stream(app)
+    notice = await stream.ask(call("steps", meta={**META, PREFIX + "logLevel": "warning"}))
+    assert notice["params"] == {"level": "warning", "data": {"loud": True}, "logger": "steps"}
+    await stream.take()
+    await stream.ask(initialize())
+    await stream.ask(legacy("logging/setLevel", {"level": "debug"}))
+    stream.send(legacy("tools/call", {"name": "steps", "arguments": {}}))
+    assert [(await stream.take())["params"]["level"] for _ in range(2)] == ["debug", "warning"]
+
+
+async def test_batches_exist_in_exactly_one_revision(app):
+    batch = b"[" + line(legacy("ping", id=1)) + b"," + line(legacy("tools/list", id=2)) + b"]"
+    for version in ("2024-11-05", "2025-06-18", "2025-11-25"):
+        stream = Stream(app)
+        await stream.ask(initialize(version))
+        assert (await stream.ask(batch))["error"]["code"] == -32600
+    assert (await Stream(app).ask(batch))["error"]["code"] == -32600
+    stream = Stream(app)
+    await stream.ask(initialize("2025-03-26"))
+    assert sorted(answer["id"] for answer in await stream.ask(batch)) == [1, 2]
+
+
+async def test_a_batch_answers_its_bad_parts_and_is_silent_about_notices(app):
+    stream = Stream(app)
+    await stream.ask(initialize("2025-03-26"))
+    answers = await stream.ask(b'[1, {"jsonrpc":"2.0","id":7,"method":"ping"}]')
+    assert {answer.get("id"): "error" in answer for answer in answers} == {None: True, 7: False}
+    stream.send(b'[{"jsonrpc":"2.0","method":"notifications/initialized"}]')
+    assert (await stream.ask(b"[]"))["error"]["code"] == -32600
+
+
+async def test_a_full_stream_says_so_until_there_is_room(app):
+    stream = Stream(app, limit=2)
+    stream.send(call("wait", id=1), call("wait", id=2))
+    assert stream.pump.full
+    waiting = asyncio.create_task(stream.pump.room())
+    await app.entered.wait()
+    assert not waiting.done()
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+    await asyncio.wait_for(waiting, 5)
+    await stream.pump.finish(0)
+
+
+async def test_finishing_lets_running_requests_end_before_it_cancels(app):
+    stream = Stream(app)
+    stream.send(call("add", {"a": 1, "b": 2}, id="quick"), call("wait", id="slow"))
+    await stream.pump.finish(0.05)
+    assert (await stream.take())["id"] == "quick"
+    assert stream.answers.empty()
+    assert app.left == ["x"]

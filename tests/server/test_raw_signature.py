@@ -1,0 +1,136 @@
+"""Tools from a raw JSON Schema: served verbatim, validated without network, explained like any other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec import UNSET, Raw
+
+from bascule.errors import DeclarationError, InvalidArguments
+from bascule.server.raw_signature import RawSignature
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "pattern": "^[a-z]+$", "description": "Where"},
+        "limit": {"type": "integer", "maximum": 10},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+
+class Context:
+    """Stands for the server's context."""
+
+
+def echo(arguments: dict[str, Any]) -> dict[str, Any]:
+    return arguments
+
+
+def signature(function: Callable[..., Any] = echo, schema: dict[str, Any] = SCHEMA) -> RawSignature:
+    return RawSignature(function, schema=schema, what="tool 'it'", context_type=Context)
+
+
+def declared(schema: dict[str, Any], function: Callable[..., Any] = echo) -> str:
+    with pytest.raises(DeclarationError) as caught:
+        signature(function, schema)
+    return str(caught.value)
+
+
+def test_the_schema_is_served_as_it_was_given() -> None:
+    found = signature()
+    assert found.schema is SCHEMA
+    assert found.names == {"city", "limit", "tags"}
+    assert (found.parameters[0].name, found.parameters[0].required, found.parameters[0].description) == (
+        "city",
+        True,
+        "Where",
+    )
+
+
+def test_the_function_takes_one_dict_and_perhaps_the_context() -> None:
+    def before(ctx: Context, arguments: dict[str, Any]) -> Any:
+        return ctx, arguments
+
+    def keyword(*, ctx: Context, arguments: dict[str, Any]) -> Any:
+        return ctx, arguments
+
+    context, raw = Context(), Raw(b'{"city":"rome"}')
+    assert signature().call(raw, None) == {"city": "rome"}
+    assert signature(before).call(raw, context) == (context, {"city": "rome"})
+    assert signature(keyword).call(raw, context) == (context, {"city": "rome"})
+    assert signature(schema={"type": "object"}).call(UNSET, None) == {}
+    assert signature(schema={"type": "object"}).call(Raw(b"null"), None) == {}
+
+
+def test_all_wrong_arguments_are_named_at_once() -> None:
+    with pytest.raises(InvalidArguments) as caught:
+        signature().call(Raw(b'{"ctiy":"x","limit":11,"tags":["a",1]}'), None)
+    assert caught.value.message == (
+        'Invalid arguments: "limit" is greater than the maximum of 10 (got 11); "tags" at [1] is not of type "string" '
+        '(got 1); "ctiy" is not a parameter (did you mean "city"?); "city" is required'
+    )
+
+
+def test_long_values_are_not_repeated() -> None:
+    with pytest.raises(InvalidArguments) as caught:
+        signature().call(Raw(b'{"city":"' + b"X" * 5000 + b'"}'), None)
+    assert len(caught.value.message) < 200
+
+
+def test_numbers_sent_as_strings_are_accepted() -> None:
+    assert signature().call(Raw(b'{"city":"a","limit":"7"}'), None) == {"city": "a", "limit": 7}
+    assert signature().parse({"city": "a", "limit": "7"}) == {"city": "a", "limit": 7}
+    with pytest.raises(InvalidArguments, match="limit"):
+        signature().call(Raw(b'{"city":"a","limit":"70"}'), None)
+
+
+def test_deep_values_and_broken_text_are_refused() -> None:
+    nested = b'{"limit":"x","tags":' + b"[" * 900 + b"]" * 900 + b"}"
+    with pytest.raises(InvalidArguments):
+        signature().call(Raw(nested), None)
+    with pytest.raises(InvalidArguments, match="Unicode"):
+        signature().parse({"city": "\ud800"})
+
+
+@pytest.mark.parametrize("data", [b"[1]", b"{", b'{"city":"\\ud800"}', b"[" * 100_000, b'{"city":"\xff"}'])
+def test_what_is_no_object_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidArguments, match="Invalid arguments: they"):
+        signature().call(Raw(data), None)
+
+
+@pytest.mark.parametrize("reference", ["http://example.invalid/a", "https://example.invalid/a", "file:///etc/hostname"])
+def test_nothing_is_fetched(reference: str) -> None:
+    sentence = declared({"type": "object", "properties": {"a": {"$ref": reference}}})
+    assert sentence.startswith("tool 'it': the input schema is not usable")
+    assert "lies outside the schema" in sentence
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"type": "array"},
+        {},
+        {"type": "object", "properties": []},
+        {"type": "object", "properties": {"a": {"type": "nothing"}}},
+        {"type": "object", "properties": {"a": {"pattern": "(a)\\1"}}},
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}},
+        {"type": "object", "properties": {"a": {"$ref": "other.json"}}},
+    ],
+)
+def test_an_unusable_schema_is_refused_at_declaration(schema: dict[str, Any]) -> None:
+    assert declared(schema).startswith("tool 'it': the input schema ")
+
+
+def test_a_function_of_other_parameters_is_refused() -> None:
+    def none() -> None: ...
+
+    def two(a: dict[str, Any], b: dict[str, Any]) -> None: ...
+
+    def other(a: int) -> None: ...
+
+    for function in (none, two, other):
+        assert "exactly one parameter of type dict" in declared(SCHEMA, function)

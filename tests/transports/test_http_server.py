@@ -1,0 +1,620 @@
+"""Streamable HTTP through a real server: both eras on one endpoint, and every way to knock at it wrongly."""
+
+import asyncio
+import json
+import socket
+import threading
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+from tests.messages import ACCEPT, META, PREFIX, headers, initialize, legacy, request
+from tests.serving import serving
+
+from bascule import Context, Server
+
+JSON_HEADERS = {"content-type": "application/json", "accept": ACCEPT}
+
+
+@pytest.fixture(scope="module")
+def app():
+    app = Server("t", version="1")
+    app.entered = threading.Event()
+    app.left = threading.Event()
+
+    @app.tool
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.tool
+    async def steps(ctx: Context) -> str:
+        for step in (1, 2):
+            await ctx.report_progress(step, 2)
+        return "done"
+
+    @app.tool
+    async def wait() -> str:
+        app.entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            app.left.set()
+        return "never"
+
+    @app.tool
+    async def echo(text: str) -> str:
+        return text
+
+    @app.tool
+    async def headers_seen(ctx: Context) -> list[str]:
+        return sorted(ctx.headers)
+
+    @app.resource("cfg://größe")
+    def size() -> str:
+        return "big"
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def server(app):
+    with serving(app, max_body_bytes=100_000, keep_alive_interval=0.05) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(server):
+    with httpx2.Client(timeout=10) as client:
+        yield client
+
+
+def post(http, server, message, **extra):
+    return http.post(server.url, json=message, headers={**headers(message), **extra})
+
+
+def call(name, arguments=None, **options):
+    return request("tools/call", {"name": name, "arguments": arguments or {}}, **options)
+
+
+def open_session(http, server, version="2025-11-25"):
+    answer = http.post(server.url, json=initialize(version), headers=JSON_HEADERS)
+    assert answer.json()["result"]["protocolVersion"] == version
+    return {**JSON_HEADERS, "mcp-session-id": answer.headers["mcp-session-id"], "mcp-protocol-version": version}
+
+
+def test_a_stateless_call_is_one_post_and_one_json_answer(http, server):
+    answer = post(http, server, call("add", {"a": 1, "b": 2}))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["result"]["structuredContent"] == {"result": 3}
+    assert "mcp-session-id" not in answer.headers
+
+
+def test_what_must_stream_becomes_an_event_stream_that_ends_with_the_result(http, server):
+    answer = post(http, server, call("steps", meta={**META, "progressToken": "p"}))
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["x-accel-buffering"] == "no"
+    events = [json.loads(event.removeprefix("data: ")) for event in answer.text.strip().split("\n\n")]
+    assert [event["params"]["progress"] for event in events[:-1]] == [1, 2]
+    assert events[-1]["result"]["content"][0]["text"] == "done"
+
+
+def test_a_client_that_takes_no_stream_gets_json_and_one_that_takes_no_json_a_stream(http, server):
+    message = call("steps", meta={**META, "progressToken": "p"})
+    assert post(http, server, message, accept="application/json").json()["result"]
+    only = post(http, server, call("add", {"a": 1, "b": 2}), accept="text/event-stream")
+    assert only.headers["content-type"] == "text/event-stream"
+    assert post(http, server, message, accept="text/html").status_code == 406
+
+
+def test_non_ascii_names_travel_encoded(http, server):
+    message = request("resources/read", {"uri": "cfg://größe"})
+    sent = {**headers(message), "mcp-name": "=?base64?Y2ZnOi8vZ3LDtsOfZQ==?="}
+    assert http.post(server.url, json=message, headers=sent).json()["result"]["contents"][0]["text"] == "big"
+
+
+@pytest.mark.parametrize(
+    ("message", "extra", "status", "code"),
+    [
+        (call("add"), {"mcp-method": "tools/list"}, 400, -32020),
+        (call("add"), {"mcp-name": "steps"}, 400, -32020),
+        (call("add"), {"mcp-protocol-version": "2025-11-25"}, 400, -32020),
+        (call("add", meta={}), {}, 400, -32602),
+        (request("tools/list", meta={**META, PREFIX + "protocolVersion": "v9"}), {}, 400, -32020),
+        (
+            request("tools/list", meta={**META, PREFIX + "protocolVersion": "v9"}),
+            {"mcp-protocol-version": "v9"},
+            400,
+            -32022,
+        ),
+        (legacy("tools/list"), {"mcp-protocol-version": "v9"}, 400, -32022),
+        (request("no/such"), {}, 404, -32601),
+        (request("ping"), {}, 404, -32601),
+        (request("initialize"), {}, 404, -32601),
+        (request("prompts/list"), {}, 404, -32601),
+        (request("tools/call", {"name": "nobody"}), {}, 200, -32602),
+    ],
+)
+def test_protocol_faults_have_their_code_their_status_and_the_id(http, server, message, extra, status, code):
+    answer = post(http, server, {**message, "id": "i"}, **extra)
+    assert (answer.status_code, answer.json()["error"]["code"], answer.json()["id"]) == (status, code, "i")
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"", -32700), (b"{", -32700), (b'{"a":"\xff"}', -32700), (b"[" * 90_000, -32600), (b"{}", -32600), (b"7", -32600)],
+)
+def test_bodies_that_are_no_message_are_refused_with_400(http, server, body, code):
+    answer = http.post(server.url, content=body, headers={**JSON_HEADERS, "mcp-protocol-version": "2026-07-28"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_a_notification_is_accepted_without_a_body(http, server):
+    answer = post(http, server, {"jsonrpc": "2.0", "method": "notifications/whatever"})
+    assert (answer.status_code, answer.content) == (202, b"")
+
+
+def test_a_wrong_content_type_is_refused_so_that_no_form_can_call_a_tool(http, server):
+    answer = http.post(server.url, content=b"{}", headers={"content-type": "text/plain"})
+    assert answer.status_code == 415
+    charset = {**headers(call("add")), "content-type": "application/json; charset=utf-8"}
+    assert http.post(server.url, json=call("add", {"a": 1, "b": 2}), headers=charset).status_code == 200
+
+
+def test_a_repeated_protocol_header_is_refused(server):
+    body = json.dumps(call("add", {"a": 1, "b": 2})).encode()
+    lines = [f"{name}: {value}" for name, value in headers(call("add")).items()]
+    answer = raw(server, [*lines, "mcp-name: steps"], body)
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+def raw(server, lines, body=b"", method="POST", path="/mcp", host=None):
+    with socket.create_connection(server.address, timeout=10) as link:
+        head = [f"{method} {path} HTTP/1.1", f"host: {host or 'localhost'}", f"content-length: {len(body)}", *lines]
+        link.sendall("\r\n".join([*head, "connection: close", "", ""]).encode() + body)
+        received = b""
+        while chunk := link.recv(65536):
+            received += chunk
+    return received
+
+
+# --- who may knock -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1:3000", "[::1]:80", "LOCALHOST"])
+def test_loopback_hosts_are_served_at_any_port(http, server, host):
+    assert post(http, server, call("add", {"a": 1, "b": 2}), host=host).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example.com", "localhost.evil.com", "127.0.0.1.evil.com", "evil.com:3000", "[::2]"])
+def test_other_hosts_are_misdirected(http, server, host):
+    answer = post(http, server, call("add", {"a": 1, "b": 2}), host=host)
+    assert answer.status_code == 421
+    assert "allowed_hosts" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example.com", "null", "https://localhost.evil.com", "file://", "http://localhost@evil.com"]
+)
+def test_other_origins_are_forbidden_before_anything_runs(http, server, origin):
+    answer = post(http, server, call("add", {"a": 1, "b": 2}), origin=origin)
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_local_page_may_call_and_sees_the_headers_it_needs(http, server):
+    answer = post(http, server, call("add", {"a": 1, "b": 2}), origin="http://localhost:6274")
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:6274"
+    assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["vary"] == "Origin"
+
+
+def test_a_preflight_allows_the_protocols_headers_and_no_others(http, server):
+    asked = {"origin": "http://127.0.0.1:5173", "access-control-request-headers": "mcp-method, mcp-param-region, x-evil"}
+    answer = http.options(server.url, headers=asked)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-headers"] == "mcp-method, mcp-param-region"
+    assert http.options(server.url, headers={**asked, "origin": "http://evil.com"}).status_code == 403
+
+
+def test_settings_widen_hosts_and_origins_and_nothing_else(app, http):
+    options = {
+        "allowed_hosts": ("*.example.com", "exact.org:8443"),
+        "allowed_origins": ("https://*.example.com",),
+        "public_url": "https://mcp.corp.net/base",
+    }
+    message = call("add", {"a": 1, "b": 2})
+    with serving(app, **options) as running:
+        statuses = {
+            host: post(http, running, message, host=host).status_code
+            for host in ("a.example.com", "a.example.com:99", "exact.org:8443", "exact.org:1", "mcp.corp.net", "corp.net")
+        }
+        origins = {
+            origin: post(http, running, message, origin=origin).status_code
+            for origin in ("https://a.example.com", "http://a.example.com", "https://mcp.corp.net", "http://mcp.corp.net")
+        }
+    assert statuses == {
+        "a.example.com": 200,
+        "a.example.com:99": 200,
+        "exact.org:8443": 200,
+        "exact.org:1": 421,
+        "mcp.corp.net": 200,
+        "corp.net": 421,
+    }
+    assert origins == {
+        "https://a.example.com": 200,
+        "http://a.example.com": 403,
+        "https://mcp.corp.net": 200,
+        "http://mcp.corp.net": 403,
+    }
+
+
+# --- limits and slow clients -------------------------------------------------------------------------------------
+
+
+def test_a_body_over_the_limit_is_refused_declared_or_not(http, server):
+    big = b"x" * 100_001
+    assert http.post(server.url, content=big, headers=JSON_HEADERS).status_code == 413
+    assert http.post(server.url, content=iter([big[:60_000], big[:60_000]]), headers=JSON_HEADERS).status_code == 413
+    fits = post(http, server, call("echo", {"text": "x" * 90_000}))
+    assert len(fits.json()["result"]["content"][0]["text"]) == 90_000
+
+
+def test_headers_over_the_limit_are_refused(app):
+    with serving(app, max_header_bytes=2000) as running:
+        assert raw(running, ["x-long: " + "a" * 1990], method="GET").startswith(b"HTTP/1.1 431")
+        assert raw(running, [f"x-{n}: y" for n in range(400)], method="GET").startswith(b"HTTP/1.1 431")
+        assert raw(running, ["x-short: " + "a" * 1000], method="GET", path="/health").startswith(b"HTTP/1.1 200")
+
+
+def ended(link):
+    """Everything the server sends until it closes."""
+    received = b""
+    try:
+        while chunk := link.recv(65536):
+            received += chunk
+    except ConnectionError:
+        pass
+    return received
+
+
+def test_headers_that_never_end_are_cut_off_at_the_limit(app):
+    with serving(app, max_header_bytes=2000) as running, socket.create_connection(running.address, timeout=10) as link:
+        link.sendall(b"GET / HTTP/1.1\r\nx: " + b"a" * 1500)
+        link.sendall(b"a" * 1500)
+        assert ended(link).startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n",
+        b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_a_client_that_does_not_finish_its_request_is_let_go(app, sent):
+    with serving(app, request_timeout=0.2) as running, socket.create_connection(running.address, timeout=10) as link:
+        link.sendall(sent)
+        assert ended(link).startswith(b"HTTP/1.1 408")
+
+
+def test_an_idle_connection_is_closed(app):
+    with serving(app, idle_timeout=1) as running, socket.create_connection(running.address, timeout=10) as link:
+        link.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert ended(link).startswith(b"HTTP/1.1 200")
+
+
+def test_a_slow_handler_is_not_a_slow_client(app, http):
+    gate = asyncio.Event()
+    slow = Server("slow")
+
+    @slow.tool
+    async def think() -> str:
+        asyncio.get_running_loop().call_later(1.5, gate.set)
+        await gate.wait()
+        return "thought"
+
+    with serving(slow, request_timeout=0.2) as running:
+        assert "thought" in post(http, running, call("think")).text
+
+
+# --- cancellation ------------------------------------------------------------------------------------------------
+
+
+def test_a_stateless_client_that_leaves_cancels_its_request(app, server):
+    app.entered.clear()
+    app.left.clear()
+    message = call("wait")
+    body = json.dumps(message).encode()
+    lines = [f"{name}: {value}" for name, value in headers(message).items()]
+    with socket.create_connection(server.address, timeout=10) as link:
+        head = ["POST /mcp HTTP/1.1", "host: localhost", f"content-length: {len(body)}", *lines, "", ""]
+        link.sendall("\r\n".join(head).encode() + body)
+        assert app.entered.wait(5)
+    assert app.left.wait(5)
+
+
+def test_a_handshake_client_that_leaves_does_not_cancel_but_its_notification_does(app, http, server):
+    session = open_session(http, server)
+    app.entered.clear()
+    app.left.clear()
+    outcome = []
+    message = legacy("tools/call", {"name": "wait", "arguments": {}}, id="w")
+
+    def waiting():
+        outcome.append(httpx2.post(server.url, json=message, headers=session, timeout=10))
+
+    thread = threading.Thread(target=waiting)
+    thread.start()
+    assert app.entered.wait(5)
+    other = open_session(http, server)
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "w"}}
+    assert http.post(server.url, json=cancel, headers=other).status_code == 202
+    assert not app.left.is_set(), "another session must not cancel"
+    assert http.post(server.url, json=cancel, headers=session).status_code == 202
+    assert app.left.wait(5)
+    thread.join(5)
+    assert (outcome[0].status_code, outcome[0].text) == (200, "")
+
+
+def test_an_id_in_use_is_refused_within_a_session(app, http, server):
+    session = open_session(http, server)
+    app.entered.clear()
+    message = legacy("tools/call", {"name": "wait", "arguments": {}}, id=1)
+    thread = threading.Thread(target=lambda: httpx2.post(server.url, json=message, headers=session, timeout=10))
+    thread.start()
+    assert app.entered.wait(5)
+    assert http.post(server.url, json=legacy("ping", id=1), headers=session).json()["error"]["code"] == -32600
+    assert http.delete(server.url, headers=session).status_code == 200
+    thread.join(5)
+    assert not thread.is_alive(), "DELETE ends what the session runs"
+
+
+# --- sessions of the handshake era -------------------------------------------------------------------------------
+
+
+def test_a_session_serves_calls_until_it_is_deleted(http, server):
+    session = open_session(http, server)
+    assert http.post(server.url, json={"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=session).status_code == 202
+    answer = http.post(server.url, json=legacy("tools/call", {"name": "add", "arguments": {"a": 1, "b": 2}}), headers=session)
+    assert answer.json()["result"] == {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}}
+    assert http.post(server.url, json=legacy("ping"), headers=session).json()["result"] == {}
+    assert http.post(server.url, json=legacy("no/such"), headers=session).status_code == 200
+    assert http.delete(server.url, headers=session).status_code == 200
+    gone = http.post(server.url, json=legacy("ping"), headers=session)
+    assert (gone.status_code, gone.json()["id"]) == (404, 1)
+    assert http.delete(server.url, headers=session).status_code == 404
+
+
+def test_session_ids_are_visible_ascii_short_and_never_twice_the_same(http, server):
+    ids = {open_session(http, server)["mcp-session-id"] for _ in range(3)}
+    assert len(ids) == 3
+    assert all(len(one) <= 512 and all(0x21 <= ord(char) <= 0x7E for char in one) for one in ids)
+
+
+def test_a_request_without_a_session_is_told_to_initialize(http, server):
+    answer = http.post(server.url, json=legacy("tools/list"), headers=JSON_HEADERS)
+    assert (answer.status_code, "initialize" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("forged", ["nonsense", "A" * 5000, "AXa4vH4HLgpDsQCEWZqho3hY6JdbfSN9"])
+def test_a_forged_session_is_not_found(http, server, forged):
+    session = {**JSON_HEADERS, "mcp-session-id": forged}
+    assert http.post(server.url, json=legacy("ping"), headers=session).status_code == 404
+
+
+def test_a_changed_session_id_is_not_found(http, server):
+    session = open_session(http, server)
+    sealed = session["mcp-session-id"]
+    flipped = sealed[:40] + ("A" if sealed[40] != "A" else "B") + sealed[41:]
+    answer = http.post(server.url, json=legacy("ping"), headers={**session, "mcp-session-id": flipped})
+    assert answer.status_code == 404
+
+
+def test_replicas_with_one_key_answer_each_others_sessions_and_a_restart_loses_none(app, http):
+    keys = {"sealing_keys": ("a shared secret of some length",)}
+    with serving(app, **keys) as first:
+        session = open_session(http, first)
+    with serving(app, **keys) as second:
+        assert http.post(second.url, json=legacy("ping"), headers=session).status_code == 200
+    with serving(app) as stranger:
+        assert http.post(stranger.url, json=legacy("ping"), headers=session).status_code == 404
+
+
+def test_a_session_expires(app, http):
+    with serving(app, session_ttl=0.001) as running:
+        session = open_session(http, running)
+        assert http.post(running.url, json=legacy("ping"), headers=session).status_code == 404
+
+
+def test_the_log_level_of_a_session_is_remembered(http, server):
+    session = open_session(http, server)
+    assert http.post(server.url, json=legacy("logging/setLevel", {"level": "debug"}), headers=session).json()["result"] == {}
+
+
+def test_an_unknown_version_header_in_a_session_is_refused(http, server):
+    session = {**open_session(http, server), "mcp-protocol-version": "2024-01-01"}
+    assert http.post(server.url, json=legacy("ping"), headers=session).json()["error"]["code"] == -32022
+
+
+def test_a_session_without_version_header_is_served(http, server):
+    session = open_session(http, server)
+    del session["mcp-protocol-version"]
+    assert http.post(server.url, json=legacy("ping"), headers=session).status_code == 200
+
+
+def test_batches_are_answered_in_the_one_revision_that_has_them(http, server):
+    batch = [legacy("ping", id=1), {"jsonrpc": "2.0", "method": "notifications/x"}, legacy("tools/list", id=2), 5, initialize()]
+    answers = http.post(server.url, json=batch, headers=open_session(http, server, "2025-03-26")).json()
+    assert sorted((answer.get("id", -1), "error" in answer) for answer in answers) == [
+        (-1, True),
+        (0, True),
+        (1, False),
+        (2, False),
+    ]
+    for version in ("2025-06-18", "2025-11-25"):
+        refused = http.post(server.url, json=batch, headers=open_session(http, server, version))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, -32600)
+    modern = http.post(server.url, json=batch, headers={**JSON_HEADERS, "mcp-protocol-version": "2026-07-28"})
+    assert modern.status_code == 400
+
+
+def test_a_get_stream_stays_open_with_comments_until_the_server_stops(app):
+    with httpx2.Client(timeout=10) as http, serving(app, keep_alive_interval=0.05) as running:
+        session = open_session(http, running)
+        with http.stream("GET", running.url, headers={**session, "accept": "text/event-stream"}) as stream:
+            assert stream.headers["content-type"] == "text/event-stream"
+            comments = stream.iter_lines()
+            assert [next(comments) for _ in range(6)].count(":") == 3
+            running.server.should_exit = True
+            for _ in comments:
+                pass
+
+
+def test_get_and_delete_without_a_session_are_not_allowed(http, server):
+    for method in ("GET", "DELETE", "PUT"):
+        answer = http.request(method, server.url, headers={"accept": ACCEPT})
+        assert (answer.status_code, "POST" in answer.headers["allow"]) == (405, True)
+
+
+def test_open_streams_are_bounded(app):
+    with httpx2.Client(timeout=10) as http, serving(app, max_streams=1) as running:
+        session = {**open_session(http, running), "accept": "text/event-stream"}
+        with http.stream("GET", running.url, headers=session) as first:
+            lines = first.iter_lines()
+            assert next(lines) == ":"
+            assert http.get(running.url, headers=session).status_code == 503
+            running.server.should_exit = True
+
+
+# --- places ------------------------------------------------------------------------------------------------------
+
+
+def test_health_is_exempt_from_the_host_check_and_needs_no_credentials(http, server):
+    base = server.url.removesuffix("/mcp")
+    for path in ("/health", "/healthz", "/readyz"):
+        answer = http.get(base + path, headers={"host": "10.0.0.7"})
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_the_endpoint_is_at_its_path_and_at_the_root_and_nowhere_else(http, server):
+    base = server.url.removesuffix("/mcp")
+    message = call("add", {"a": 1, "b": 2})
+    statuses = {path: http.post(base + path, json=message, headers=headers(message)).status_code for path in ("/", "/mcp", "/mcp/", "/x")}
+    assert statuses == {"/": 200, "/mcp": 200, "/mcp/": 200, "/x": 404}
+
+
+def test_handlers_see_the_requests_headers(http, server):
+    seen = post(http, server, call("headers_seen"), **{"x-custom": "1"}).json()["result"]["structuredContent"]["result"]
+    assert {"x-custom", "mcp-method"} <= set(seen)
+
+
+def test_draining_turns_readiness_off_and_keeps_health():
+    from bascule.serve import asgi
+
+    async def ask(application, path):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        await application({"type": "http", "method": "GET", "path": path, "headers": []}, None, send)
+        return sent[0]["status"]
+
+    application = asgi(Server("t"))
+    assert asyncio.run(ask(application, "/readyz")) == 200
+    application.drain()
+    assert asyncio.run(ask(application, "/readyz")) == 503
+    assert asyncio.run(ask(application, "/health")) == 200
+
+
+@contextmanager
+def uvicorn_thread(application):
+    import uvicorn
+
+    config = uvicorn.Config(application, log_config=None, ws="none")
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = uvicorn.Server(config)
+    ready = threading.Event()
+    tick = running.on_tick
+
+    async def on_tick(counter):
+        ready.set()
+        return await tick(counter)
+
+    running.on_tick = on_tick
+    thread = threading.Thread(target=lambda: asyncio.run(running.serve([listener])), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        running.should_exit = True
+        thread.join(10)
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi"])
+def test_it_mounts_in_starlette_and_fastapi_without_lifespan_wiring(framework, http):
+    from contextlib import asynccontextmanager
+
+    from fastapi import FastAPI
+    from starlette.applications import Starlette
+
+    opened = []
+
+    @asynccontextmanager
+    async def lifespan(server):
+        opened.append("pool")
+        yield "pool"
+
+    app = Server("mounted", lifespan=lifespan)
+
+    @app.tool
+    async def value(ctx: Context) -> str:
+        return ctx.lifespan
+
+    outer = Starlette() if framework == "starlette" else FastAPI()
+    outer.mount("/tools", app.asgi())
+    message = call("value")
+    with uvicorn_thread(outer) as base:
+        for path in ("/tools", "/tools/", "/tools/mcp"):
+            answer = http.post(base + path, json=message, headers=headers(message), follow_redirects=True)
+            assert (path, answer.status_code, [r.status_code for r in answer.history]) in [
+                (path, 200, []),
+                ("/tools", 200, [307]),  # the outer router's own rule for a mount without its slash
+            ]
+            assert answer.json()["result"]["structuredContent"] == {"result": "pool"}
+    assert opened == ["pool"]
+
+
+def test_a_lifespan_that_fails_is_told_without_its_details(http, caplog):
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def lifespan(server):
+        raise OSError("secret-host refused")
+        yield
+
+    outer_less = Server("t", lifespan=lifespan).asgi()
+    message = call("x")
+
+    async def ask():
+        sent = []
+
+        async def send(item):
+            sent.append(item)
+
+        async def receive():
+            return {"type": "http.request", "body": json.dumps(message).encode()}
+
+        pairs = [(name.encode(), value.encode()) for name, value in {**headers(message), "host": "localhost"}.items()]
+        await outer_less({"type": "http", "method": "POST", "path": "/mcp", "headers": pairs}, receive, send)
+        return sent
+
+    sent = asyncio.run(ask())
+    assert sent[0]["status"] == 503
+    assert b"secret-host" not in sent[1]["body"]
+    assert "secret-host" in caplog.text
