@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev system npm demo test conformance check constraints clean
+.PHONY: help setup setup-dev system npm peers demo test conformance check constraints clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## Show these lines
@@ -22,10 +22,13 @@ system:
 npm:
 	@scripts/npm-parts.sh
 
+peers: setup-dev npm
+	@scripts/peers.sh
+
 demo: setup  ## Serve a sample database over HTTP and call it with a client
 	@$(PY) examples/demo.py
 
-test: setup-dev system npm  ## Run the conformance suite and then all tests
+test: setup-dev system npm peers  ## Run the conformance suite and then all tests
 	@conformance=0; $(PY) -m tests.conformance.run || conformance=$$?; \
 	$(PY) -m pytest $(PYTEST_ARGS) && exit $$conformance
 
@@ -44,6 +47,6 @@ constraints:  ## Bring constraints.txt up to date: newest versions that pyprojec
 	@scripts/constraints.sh
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .venv-newest .conformance tests/conformance/node_modules build dist
+	rm -rf $(VENV) .venv-newest .conformance .peers tests/conformance/node_modules build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests scripts examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -121,6 +121,7 @@ def _bind(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind((address[0], bound[0].getsockname()[1], *address[2:]) if port == 0 and bound[1:] else address)
+            listener.listen(2048)
     except OSError as error:
         for listener in bound:
             listener.close()

@@ -125,7 +125,7 @@ POSTGRES_ALLOWED = [
     "SELECT current_date, current_timestamp, current_user, localtime",
     "SELECT x::numeric(10, 2), cast(y AS date), 'orders'::regclass, '{1,2}'::int[] FROM t",
     "SELECT * FROM t WHERE name ILIKE '%a%' AND n ~* '^x' AND m SIMILAR TO 'a|b' AND regexp_replace(o, 'a', 'b') = ''",
-    "SELECT CASE WHEN a > 1 THEN 'x' ELSE 'y' END, coalesce(a, 1), nullif(a, 1), greatest(a, 2), a BETWEEN 1 AND 2 FROM t",
+    "SELECT CASE WHEN a > 1 THEN 'x' ELSE 'y' END, coalesce(a, 1), nullif(a, 1), greatest(a, 2) FROM t",
     "SELECT (ARRAY[1, 2, 3])[2:3], unnest(ARRAY[1, 2]), 1 = ANY (ARRAY[1]), array_length(a, 1) FROM t",
     "SELECT generate_series(1, 10), * FROM generate_series('2024-01-01'::date, '2024-02-01', '1 day') WITH ORDINALITY",
     "SELECT trim(both ' ' from a), substring(a from 2 for 3), position('a' in b), overlay(a placing 'b' from 1) FROM t",
@@ -261,8 +261,8 @@ def test_the_authorizer_lets_named_functions_be_called():
 
 
 PIECES = st.sampled_from(
-    "SELECT|FROM|WHERE|(|)|;|'|\"|--|/*|*/|$$|$1|1|a.b|pg_sleep|,|*|::|INTO|FOR UPDATE|WITH|AS|DELETE|U&|\\|\n|é|\0|{|}|[|]|"
-    "EXPLAIN|ANALYZE|VALUES|TABLE|SHOW|OVER|UNION|JOIN|LATERAL|CASE|END|NULL|:x|?|@|x'ff'|ARRAY|.".split("|")
+    "SELECT|FROM|WHERE|(|)|;|'|\"|--|/*|*/|$$|$1|1|a.b|pg_sleep|,|*|::|INTO|FOR UPDATE|WITH|AS|DELETE|U&|\\|\n|é|\0|{|"
+    "}|[|]|EXPLAIN|ANALYZE|VALUES|TABLE|SHOW|OVER|UNION|JOIN|LATERAL|CASE|END|NULL|:x|?|@|x'ff'|ARRAY|.".split("|")
 )
 TEXTS = st.text() | st.lists(PIECES, max_size=30).map(" ".join) | st.lists(PIECES, max_size=30).map("".join)
 

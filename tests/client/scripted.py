@@ -223,13 +223,14 @@ async def http(handler: Handler) -> AsyncIterator[ScriptedHTTP]:
         server.close()
 
 
-def speaking(script: Script, **headers: str) -> Handler:
+def speaking(script: Script, session: str | None = None) -> Handler:
     """A handler that answers every POST from a script, in JSON, or in events where there are several messages."""
 
     async def handler(posted: Posted) -> None:
-        replies = list(script(posted.message)) if posted.verb == "POST" else []
+        headers = {} if session is None else {"mcp_session_id": session}
+        replies: list[Any] = list(script(posted.message)) if posted.verb == "POST" else []
         if not replies:
-            await posted.send(**headers)
+            await posted.send(b"", 202, "", **headers)
         elif len(replies) == 1:
             status = 200 if "result" in replies[0] else 400
             await posted.json(replies[0], status, **headers)

@@ -26,7 +26,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     """Clients of a scripted stream."""
 
     def connected(stream: ScriptedStream, **options: Any) -> Client:
-        monkeypatch.setattr(module, "opener", lambda *_, **__: lambda inbox: Caller(stream, inbox, 0.01))
+        monkeypatch.setattr(module, "opener", lambda *_, **__: lambda inbox: Caller(stream, inbox))
         return Client("scripted", **options)
 
     return connected

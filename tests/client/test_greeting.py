@@ -27,9 +27,11 @@ from tests.client.scripted import (
 WHO = Introduction(Implementation("test", "1"), ClientCapabilities())
 
 
-async def greeted(script: Script, era: EraName | None = None, within: float = 5) -> tuple[Greeting, ScriptedStream]:
+async def greeted(
+    script: Script, era: EraName | None = None, within: float = 5, probe: float = 5
+) -> tuple[Greeting, ScriptedStream]:
     stream = ScriptedStream(script)
-    caller = Caller(stream, Inbox(), probe_timeout=0.01)
+    caller = Caller(stream, Inbox(), probe_timeout=probe)
     await caller.start()
     return await greet(caller, WHO, era, within), stream
 
@@ -90,7 +92,7 @@ async def test_an_error_without_an_id_does_too() -> None:
 
 
 async def test_silence_does_too() -> None:
-    greeting, _ = await greeted(legacy({"server/discover": lambda m: []}))
+    greeting, _ = await greeted(legacy({"server/discover": lambda m: []}), probe=0.05)
     assert greeting.name == "legacy"
 
 
@@ -131,7 +133,7 @@ async def test_a_modern_server_that_rises_late_is_recognised() -> None:
         asked.append(message)
         return [] if len(asked) == 1 else [answer(message, DISCOVERED)]
 
-    greeting, stream = await greeted(modern({"server/discover": late}))
+    greeting, stream = await greeted(modern({"server/discover": late}), probe=0.05)
     assert greeting.name == "modern"
     assert stream.methods() == ["server/discover", "initialize", "server/discover"]
 

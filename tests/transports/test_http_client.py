@@ -258,7 +258,7 @@ class TestLegacy:
 
     async def test_the_session_is_kept_named_and_ended(self) -> None:
         async with (
-            http(speaking(legacy({"tools/list": {"tools": []}}), mcp_session_id="s-1")) as server,
+            http(speaking(legacy({"tools/list": {"tools": []}}), session="s-1")) as server,
             Client(server.url) as client,
         ):
             await client.list_tools()
@@ -279,7 +279,7 @@ class TestLegacy:
             if given is not None and given != current[0]:
                 await posted.json(error(posted.message, -32001, "Session not found"), 404)
             else:
-                await speaking(speak, mcp_session_id=current[0])(posted)
+                await speaking(speak, session=current[0])(posted)
 
         async with http(handler) as server, Client(server.url, era="legacy") as client:
             await client.call_tool("add")
@@ -292,7 +292,7 @@ class TestLegacy:
             if posted.message.get("method") == "tools/call":
                 await posted.send(b"", 404)
             else:
-                await speaking(legacy(), mcp_session_id="s")(posted)
+                await speaking(legacy(), session="s")(posted)
 
         async with http(handler) as server, Client(server.url, era="legacy") as client:
             with pytest.raises(ConnectionLost, match="session"):
@@ -320,7 +320,7 @@ class TestLegacy:
 
     @pytest.mark.parametrize("session", ["a b", "a\x7f"])
     async def test_a_session_id_that_is_none_is_refused(self, session: str) -> None:
-        async with http(speaking(legacy(), mcp_session_id=session)) as server:
+        async with http(speaking(legacy(), session=session)) as server:
             with pytest.raises(MCPError, match="session id"):
                 async with Client(server.url):
                     pass
@@ -408,7 +408,7 @@ class TestBounds:
                 pass
 
     async def test_a_body_that_raises_still_ends_the_session(self) -> None:
-        async with http(speaking(legacy(), mcp_session_id="s")) as server:
+        async with http(speaking(legacy(), session="s")) as server:
             with pytest.raises(KeyError):
                 async with Client(server.url):
                     raise KeyError
@@ -418,7 +418,7 @@ class TestBounds:
         async def handler(posted: Posted) -> None:
             if posted.verb == "DELETE":
                 await asyncio.Event().wait()
-            await speaking(legacy(), mcp_session_id="s")(posted)
+            await speaking(legacy(), session="s")(posted)
 
         async with asyncio.timeout(5), http(handler) as server, Client(server.url) as client:
             await client.ping()

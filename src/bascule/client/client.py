@@ -141,7 +141,7 @@ class Client:
         `timeout` (seconds; `math.inf` for no limit) replaces the client's; `on_progress` gets progress, total and
         message, all of them before this returns; `meta` is added to the request's `_meta`.
         """
-        params: dict[str, Any] = {"name": name, "arguments": {} if arguments is None else arguments}
+        params: dict[str, Any] = {"name": name, "arguments": dict(arguments or {})}
         if meta:
             params["_meta"] = dict(meta)
         if on_progress is None:
@@ -203,6 +203,9 @@ class Client:
         raise MCPError(f"The server's answers to {method} do not end: {MAX_PAGES} pages came")
 
     async def _call(self, method: str, params: Mapping[str, Any], timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        if self._greeting_again.locked():
+            async with self._greeting_again:
+                pass  # a new session is being opened, which this call belongs to
         greeting = self._greeted
         try:
             return await self._send(greeting, method, params, timeout)

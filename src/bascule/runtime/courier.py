@@ -24,15 +24,13 @@ class Courier:
         self._callback = callback
         self._limit = limit
         self._waiting: deque[tuple[Any, ...]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._running: asyncio.Future[None] | None = None
         self._warned = False
 
     def deliver(self, *arguments: Any) -> None:
         """Call the callback with these, now if it is free, otherwise when it is. Never raises."""
-        if self._task is None:
-            begun = self._begin(arguments)
-            if begun is not None:
-                self._task = asyncio.get_running_loop().create_task(self._continue(begun))
+        if self._running is None:
+            self._begin(arguments)
         elif len(self._waiting) < self._limit:
             self._waiting.append(arguments)
         elif not self._warned:
@@ -41,35 +39,28 @@ class Courier:
 
     async def finish(self) -> None:
         """Wait until all that was delivered has been handled."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        while self._running is not None:
+            await asyncio.wait([self._running])
 
     def stop(self) -> None:
         """Drop what waits and cancel what runs."""
         self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
+        if self._running is not None:
+            self._running.cancel()
 
-    def _begin(self, arguments: tuple[Any, ...]) -> Awaitable[None] | None:
+    def _begin(self, arguments: tuple[Any, ...]) -> None:
         try:
-            return self._callback(*arguments)
+            begun = self._callback(*arguments)
         except Exception:
             log.exception("%r failed on a notification", self._callback)
-            return None
+            return
+        if begun is not None:
+            self._running = asyncio.ensure_future(begun)
+            self._running.add_done_callback(self._go_on)
 
-    async def _continue(self, begun: Awaitable[None] | None) -> None:
-        try:
-            while True:
-                if begun is not None:
-                    await self._end(begun)
-                if not self._waiting:
-                    return
-                begun = self._begin(self._waiting.popleft())
-        finally:
-            self._task = None
-
-    async def _end(self, begun: Awaitable[None]) -> None:
-        try:
-            await begun
-        except Exception:
-            log.exception("%r failed on a notification", self._callback)
+    def _go_on(self, ended: asyncio.Future[None]) -> None:
+        self._running = None
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.error("%r failed on a notification", self._callback, exc_info=error)
+        while self._waiting and self._running is None:
+            self._begin(self._waiting.popleft())

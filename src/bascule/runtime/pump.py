@@ -23,8 +23,8 @@ from bascule.wire.notices import CANCELLED, CancelledParams
 
 log = logging.getLogger("bascule")
 
-MAX_RUNNING = 1000
-"""How many requests of one stream may run at once before its reading pauses."""
+MAX_RUNNING = 100
+"""How many requests of one stream may run, or wait for their answer to be taken, before its reading pauses."""
 
 _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
 
@@ -130,6 +130,7 @@ class Pump:
             settled = await settle(self._application, era, exchange)
             if not exchange.cancelled:
                 write(settled.body)
+                await self._drained()
         finally:
             del self._running[exchange.request_id]
             if not self._room.is_set():

@@ -4,7 +4,7 @@ Knows the seams of an era and the handler; does not know which era it is, or wha
 """
 
 import logging
-import secrets
+import os
 from typing import NamedTuple
 
 from bascule.engine.application import Application
@@ -31,7 +31,7 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
     except MCPError as error:
         return refusal(era, error, exchange.request_id)
     except Exception:
-        reference = secrets.token_hex(4)
+        reference = os.urandom(4).hex()
         log.exception("%s failed (reference %s)", exchange.method, reference)
         return refusal(era, InternalError(f"Internal error (reference {reference})"), exchange.request_id)
 

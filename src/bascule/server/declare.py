@@ -1,12 +1,12 @@
 """Declaring: from a function and the options of its decorator to a feature. Everything wrong is said here, by name."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from inspect import getdoc
 from typing import Any, NamedTuple
 
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import DeclarationError
 from bascule.guards import fold
+from bascule.late import late
 from bascule.server import features
 from bascule.server.context import Context
 from bascule.server.features import (
@@ -18,7 +18,6 @@ from bascule.server.features import (
     TemplateFeature,
     ToolFeature,
 )
-from bascule.server.raw_signature import RawSignature
 from bascule.server.results import output_of, raw_output
 from bascule.server.signature import Signature
 from bascule.server.templates import Template
@@ -178,8 +177,8 @@ def _parameters(
     if schema is None:
         signature = Signature(function, what=what, context_type=Context)
         return signature, signature.description, signature.returns
-    raw = RawSignature(function, schema=schema, what=what, context_type=Context)
-    return raw, getdoc(function), raw.returns
+    raw = late("bascule.server.raw_signature:RawSignature")(function, schema=schema, what=what, context_type=Context)
+    return raw, raw.description, raw.returns
 
 
 def _name_of(function: Callable[..., Any], what: str) -> str:

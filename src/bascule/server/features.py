@@ -4,8 +4,8 @@ Everything that can be decided at declaration is decided here: schemas, decoders
 """
 
 import logging
+import os
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -126,7 +126,7 @@ def tool_feature(home: Home, definition: Tool, parameters: Parameters, output: O
         except MCPError:
             raise
         except Exception:
-            reference = secrets.token_hex(4)
+            reference = os.urandom(4).hex()
             log.exception("tool %s failed (reference %s)", definition.name, reference)
             return _unexpected(definition.name, reference)
 
@@ -211,7 +211,7 @@ def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange
         except MCPError:
             raise
         except Exception:
-            reference = secrets.token_hex(4)
+            reference = os.urandom(4).hex()
             log.exception("%s failed (reference %s)", what, reference)
             raise InternalError(f"Internal error (reference {reference})") from None
 

@@ -12,6 +12,9 @@ from bascule.server.pages import PAGE_SIZE, Pages
 
 F = TypeVar("F")
 
+MAX_URI = 8192
+"""The longest URI, in characters, that is held against templates; matching costs length times variables."""
+
 
 class Registry:
     """What one server offers."""
@@ -47,6 +50,8 @@ class Registry:
         fixed = self.resources.get(uri)
         if fixed is not None:
             return fixed, {}
+        if len(uri) > MAX_URI:
+            return None
         for feature in self.templates.values():
             values = feature.template.match(uri)
             if values is not None:

@@ -37,6 +37,7 @@ class Endpoint:
             headers=_checked_headers(headers),
             timeout=httpx2.Timeout(read_timeout, connect=connect_timeout, pool=None),
             limits=httpx2.Limits(max_connections=100, keepalive_expiry=_KEEPALIVE_EXPIRY),
+            trust_env=not _is_loopback(self._url.host),  # no proxy stands between this machine and itself
             verify=self._url.scheme == "https",  # plain HTTP needs no certificates, and reading them takes a while
         )
         self._connect_timeout = connect_timeout
@@ -60,7 +61,8 @@ class Endpoint:
                     return response
                 await response.aclose()
                 self._url = self._followed(response)
-        raise MCPError(f"The server at {self.origin} redirects in a circle", code=310, status=310)
+        code = response.status_code
+        raise MCPError(f"The server at {self.origin} redirects in a circle", code=code, status=code)
 
     async def read(self, response: httpx2.Response, max_bytes: int) -> bytes:
         """The whole body. Raises ParseError when it is larger than `max_bytes`, without reading on."""
@@ -108,6 +110,10 @@ class Endpoint:
             code=code,
             status=code,
         )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _checked_url(url: str) -> httpx2.URL:

@@ -135,7 +135,7 @@ class SpawnStream(asyncio.SubprocessProtocol):
         finally:
             self._kill(_KILL)
             transport.close()
-        await self._ended_within(self._exit_grace)
+            await self._ended_within(self._exit_grace)
 
     async def _ended_within(self, seconds: float) -> bool:
         try:

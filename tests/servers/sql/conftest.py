@@ -24,7 +24,8 @@ CREATE TABLE hidden.ledger (a int);
 CREATE SEQUENCE numbers;
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TYPE address AS (street text, number int);
-INSERT INTO customers SELECT i, 'c' || i, 'c' || i || '@example.com', jsonb_build_object('tier', i % 3, 'tags', array['a'])
+INSERT INTO customers
+    SELECT i, 'c' || i, 'c' || i || '@example.com', jsonb_build_object('tier', i % 3, 'tags', array['a'])
     FROM generate_series(1, 50) i;
 INSERT INTO orders (customer_id, ordered_on, total)
     SELECT 1 + i % 50, date '2024-01-01' + i % 365, (i * 37 % 1000) + 0.25 FROM generate_series(1, 2000) i;

@@ -133,7 +133,7 @@ HONEST = {
     ),
     "distinct on": ("SELECT DISTINCT ON (id % 2) id % 2, id FROM customers ORDER BY 1, 2 DESC", [[0, 50], [1, 49]]),
     "filter": (
-        "SELECT count(*) FILTER (WHERE id > 40), string_agg(name, ',' ORDER BY id) FILTER (WHERE id < 3) FROM customers",
+        "SELECT count(*) FILTER (WHERE id > 40), string_agg(name, ',') FILTER (WHERE id < 3) FROM customers",
         [[10, "c1,c2"]],
     ),
     "date_trunc": ("SELECT date_trunc('month', date '2024-05-17')::date", [["2024-05-01"]]),
@@ -154,8 +154,7 @@ HONEST = {
 
 @pytest.mark.parametrize(("sql", "rows"), HONEST.values(), ids=HONEST)
 async def test_honest_queries_run(postgres, sql, rows):
-    found = (await postgres.query(sql, 100)).rows
-    assert found == rows or [[str(v) for v in one] for one in found] == [[str(v) for v in one] for one in rows]
+    assert (await postgres.query(sql, 100)).rows == rows
 
 
 async def test_table_and_explain_run(postgres):
@@ -170,7 +169,7 @@ async def test_the_limit_reads_one_row_more_and_says_so(postgres):
     whole = await postgres.query("SELECT id FROM customers", 50)
     assert (cut.row_count, cut.truncated) == (49, True)
     assert (whole.row_count, whole.truncated) == (50, False)
-    assert "note" not in {name for name in ("note",) if isinstance(whole.note, str)}
+    assert cut.note == "Only the first 49 rows are shown; there are more."
 
 
 async def test_the_byte_cap_cuts_whole_rows_and_says_so(shop):
@@ -214,7 +213,10 @@ async def test_the_time_out_stops_a_query_and_the_connection_works_afterwards(sh
 
 
 async def test_cancelling_the_task_cancels_the_query(shop, postgres):
-    running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%marker_7%' AND pid <> pg_backend_pid()"
+    running = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE state = 'active' AND query LIKE '%marker_7%' AND pid <> pg_backend_pid()"
+    )
     database = await opened(shop, concurrency=1)
     task = asyncio.create_task(database.query("SELECT count(*) AS marker_7 FROM generate_series(1, 1000000000000)", 1))
     async with asyncio.timeout(5):

@@ -126,6 +126,31 @@ async def test_a_huge_cell_is_refused_by_the_engine(sqlite):
         await sqlite.query("SELECT group_concat(printf('%.*c', 100000, 'x')) FROM orders", 1)
 
 
+async def test_a_row_of_too_many_columns_is_refused_but_never_a_table_of_them(tmp_path):
+    connection = sqlite3.connect(tmp_path / "wide.db")
+    connection.execute(f"CREATE TABLE wide ({', '.join(f'c{number}' for number in range(300))})")
+    connection.close()
+    database = SQLite(tmp_path / "wide.db")
+    await database.open()
+    assert len((await database.query("SELECT * FROM wide", 1)).fields) == 300
+    with pytest.raises(ToolError, match="too many columns"):
+        await database.query("SELECT *, 1 FROM wide", 1)
+    await database.close()
+
+
+async def test_a_table_with_a_huge_cell_can_be_read_but_for_that_cell(tmp_path):
+    connection = sqlite3.connect(tmp_path / "big.db")
+    connection.execute("CREATE TABLE big AS SELECT 1 AS id, zeroblob(5000000) AS data, 'x' AS name")
+    connection.commit()
+    connection.close()
+    database = SQLite(tmp_path / "big.db")
+    await database.open()
+    assert (await database.query("SELECT id, length(data), name FROM big", 1)).rows == [[1, 5000000, "x"]]
+    with pytest.raises(ToolError, match=str(MAX_CELL)):
+        await database.query("SELECT data FROM big", 1)
+    await database.close()
+
+
 async def test_the_time_out_stops_a_query_and_the_connection_works_afterwards(file):
     database = SQLite(file, Limits(seconds=0.1, concurrency=1))
     await database.open()

@@ -139,7 +139,11 @@ class Postgres:
             raise ToolError("The database is closed.")
         try:
             connection = await self._pool.acquire(timeout=self._limits.seconds)
-        except (TimeoutError, asyncpg.PostgresError, *UNREACHABLE) as error:
+        except TimeoutError:
+            raise ToolError(
+                "The database did not answer in time, or too many queries are running; try later."
+            ) from None
+        except (asyncpg.PostgresError, *UNREACHABLE) as error:
             raise _unreachable(error) from None
         try:
             yield connection

@@ -21,7 +21,10 @@ _NATIVE_BYTES = 24
 
 
 def begin(seconds: float, schemas: Sequence[str]) -> str:
-    """What starts a transaction: read-only, with time-outs, a pinned search path and one way to print values."""
+    """What starts a transaction: read-only, with time-outs, a pinned search path and one way to print values.
+
+    Compilation (`jit`) is off because a cancellation that arrives while PostgreSQL 15 compiles is lost.
+    """
     milliseconds = max(1, int(seconds * 1000))
     settings = {
         "statement_timeout": str(milliseconds),
@@ -33,6 +36,7 @@ def begin(seconds: float, schemas: Sequence[str]) -> str:
         "IntervalStyle": "postgres",
         "bytea_output": "hex",
         "extra_float_digits": "1",
+        "jit": "off",
     }
     return "BEGIN READ ONLY;" + "".join(f"SET LOCAL {name} = {value};" for name, value in settings.items())
 

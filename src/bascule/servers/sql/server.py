@@ -11,13 +11,15 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
-from bascule import Context, Resource, Server, ToolAnnotations, __version__
-from bascule.errors import InvalidParams, ResourceNotFound
-from bascule.servers.sql.database import Database, Limits, choose
+from bascule import Context, MCPError, Resource, Server, ToolAnnotations, __version__
+from bascule.errors import ResourceNotFound
+from bascule.servers.sql.choose import choose
+from bascule.servers.sql.database import Database, Limits
 from bascule.servers.sql.rows import MAX_ROWS, QueryResult
 from bascule.servers.sql.schema import Table, TableList
 
 _JSON = "application/json"
+_INVALID_PARAMS = -32602
 _READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
@@ -122,7 +124,7 @@ def _add_prompt(app: Server, database: Database) -> None:
             schema = await _find(database, table)
         except ResourceNotFound:
             known = ", ".join(one.name for one in await database.tables())
-            raise InvalidParams(f"There is no table {table}; there are: {known}.") from None
+            raise MCPError(f"There is no table {table}; there are: {known}.", code=_INVALID_PARAMS) from None
         tables = [schema]
         for name in dict.fromkeys(key.references for key in schema.foreign_keys):
             tables += [] if name == schema.name else await database.schema(name)

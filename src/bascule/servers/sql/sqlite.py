@@ -2,7 +2,8 @@
 
 Locks, from the inside: the file is opened `mode=ro`, `query_only` is on, the authorizer denies all but reading, and the
 text was checked. Limits: a progress callback ends a query at its deadline or when nobody waits any more, and SQLite
-itself refuses cells beyond `MAX_CELL` bytes. Blobs go out as SQLite writes them, X'…'.
+itself refuses cells beyond `MAX_CELL` bytes and rows beyond 256 columns (or the widest table's), which together bound
+what one row can take. Blobs go out as SQLite writes them, X'…'.
 """
 
 import asyncio
@@ -20,7 +21,8 @@ from bascule.servers.sql.rows import Field, QueryResult, collect, exact_float, e
 from bascule.servers.sql.schema import Table, TableSummary
 from bascule.servers.sql.sqlite_thread import Reader, Stopped
 
-MAX_CELL = 4 << 20
+MAX_CELL = 2 << 20
+_MAX_COLUMNS = 256
 
 T = TypeVar("T")
 
@@ -95,7 +97,11 @@ class SQLite:
             reader = Reader(self._connect, Authorizer(self._functions))
             self._readers.append(reader)
             return reader
-        return await self._idle.get()
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return await self._idle.get()
+        except TimeoutError:
+            raise ToolError("Too many queries are running; try again later.") from None
 
     def _connect(self, authorizer: Authorizer) -> sqlite3.Connection:
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
@@ -105,6 +111,7 @@ class SQLite:
             connection.execute(f"PRAGMA {pragma}")
         for limit, value in _LIMITS.items():
             connection.setlimit(limit, value)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, max(_MAX_COLUMNS, sqlite_catalogue.widest(connection)))
         if hasattr(connection, "enable_load_extension"):
             connection.enable_load_extension(False)
         connection.set_authorizer(authorizer)

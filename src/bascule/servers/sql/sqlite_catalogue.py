@@ -20,6 +20,14 @@ _UNIQUE = """SELECT i.name, c.name FROM pragma_index_list(?) AS i, pragma_index_
     WHERE i."unique" = 1 AND i.origin <> 'pk' AND i.partial = 0 ORDER BY i.seq DESC, c.seqno"""
 
 
+_WIDTHS = "SELECT max((SELECT count(*) FROM pragma_table_xinfo(t.name))) FROM sqlite_master AS t WHERE t.type = 'table'"
+
+
+def widest(connection: sqlite3.Connection) -> int:
+    """How many columns the widest table has."""
+    return int(connection.execute(_WIDTHS).fetchone()[0] or 0)
+
+
 def tables(connection: sqlite3.Connection) -> list[TableSummary]:
     """The tables and views, by name."""
     found = connection.execute(_TABLES, (None,)).fetchall()

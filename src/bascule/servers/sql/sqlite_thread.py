@@ -65,6 +65,7 @@ class Reader:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
                 await asyncio.shield(self._submit(None))
+            self._thread.join(_GRACE)
 
     def _stop(self) -> None:
         self._deadline = 0.0

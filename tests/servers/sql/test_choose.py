@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from bascule import ConfigError
-from bascule.servers.sql.database import choose
+from bascule.servers.sql.choose import choose
 from bascule.servers.sql.postgres import Postgres
 from bascule.servers.sql.sample import Sample
 from bascule.servers.sql.sqlite import SQLite

@@ -1,0 +1,97 @@
+"""Programs as child processes of a test: started, waited for by what they print, ended, and looked for afterwards."""
+
+import re
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+
+SECONDS = 20
+"""How long a child may take to start, and again to end."""
+
+
+class Child:
+    """A running program. Everything that it prints is read, so that it never waits for a reader."""
+
+    def __init__(self, command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> None:
+        """Start the program, and return once a line of its output matches `ready`."""
+        self._process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._ready = re.compile(ready)
+        self._lines: list[str] = []
+        self._settled = threading.Event()
+        self._match: re.Match[str] | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._settled.wait(SECONDS)
+        if self._match is None:
+            self.end(SIGKILL)
+            raise AssertionError(f"{command} did not say {ready!r} but:\n{self.output}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def match(self) -> re.Match[str]:
+        """How the output matched."""
+        assert self._match is not None
+        return self._match
+
+    @property
+    def output(self) -> str:
+        return "".join(self._lines)
+
+    def end(self, number: Signals = SIGTERM) -> int:
+        """Send a signal and wait for the end, which must come soon; the exit status."""
+        self._process.send_signal(number)
+        try:
+            return self._process.wait(SECONDS)
+        finally:
+            self._process.kill()
+            self._process.wait(SECONDS)
+            self._reader.join(SECONDS)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append(line)
+            if self._match is None and (match := self._ready.search(line)):
+                self._match = match
+                self._settled.set()
+        self._settled.set()
+
+
+@contextmanager
+def running(command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> Iterator[Child]:
+    """The program while the block runs; afterwards nothing of it is left."""
+    child = Child(command, ready, env)
+    try:
+        yield child
+    finally:
+        child.end()
+        assert left_of(child.pid) == []
+
+
+def left_of(group: int) -> list[int]:
+    """The processes of a group that still run; those that have ended and were not collected do not count."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, own_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(own_group) == group and state not in {"Z", "X"}:
+            found.append(int(stat.parent.name))
+    return found

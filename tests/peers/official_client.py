@@ -1,0 +1,100 @@
+"""The official SDK's client, told from outside what to do: reads an order from standard input, prints what came of it.
+
+Runs in the peers' own environment, and knows nothing of Bascule. The order is JSON: `target` (a URL, or a command as a
+list), `mode` (the SDK's word for the era: "auto" or "legacy"), `log_level`, and `steps`, each a method of the SDK's
+client with its arguments. `list_*` fetches all pages; `abandon` calls a tool and gives it up at its first progress.
+Printed are the facts of the connection, an answer for each step, all log messages, and how the server process ended.
+"""
+
+import json
+import sys
+import warnings
+from typing import Any
+
+import anyio
+from mcp import Client, MCPError, StdioServerParameters
+
+PROCESSES: list[Any] = []
+"""The processes that the SDK has started: it does not tell how they ended."""
+
+_open_process = anyio.open_process
+
+
+async def open_process(*arguments: Any, **options: Any) -> Any:
+    process = await _open_process(*arguments, **options)
+    PROCESSES.append(process)
+    return process
+
+
+def plain(value: Any) -> Any:
+    return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+async def all_pages(client: Client, method: str) -> dict[str, Any]:
+    pages: list[dict[str, Any]] = []
+    cursor = None
+    while not pages or cursor is not None:
+        page = await getattr(client, method)(cursor=cursor)
+        pages.append(plain(page))
+        cursor = page.next_cursor
+    items = {key: value for key, value in pages[0].items() if isinstance(value, list)}
+    return {"pages": len(pages), **{key: [item for page in pages for item in page[key]] for key in items}}
+
+
+async def call_tool(client: Client, **arguments: Any) -> dict[str, Any]:
+    progress: list[Any] = []
+
+    async def on_progress(done: float, total: float | None, message: str | None) -> None:
+        progress.append([done, total, message])
+
+    result = await client.call_tool(progress_callback=on_progress, **arguments)
+    return {**plain(result), "progress": progress}
+
+
+async def abandon(client: Client, **arguments: Any) -> dict[str, Any]:
+    with anyio.CancelScope() as scope:
+
+        async def on_progress(*_: Any) -> None:
+            scope.cancel()
+
+        await client.call_tool(progress_callback=on_progress, **arguments)
+    return {"abandoned": scope.cancelled_caught}
+
+
+async def take(client: Client, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """One step; an error of the server's, or a time-out, is an answer too."""
+    try:
+        if method.startswith("list_"):
+            return await all_pages(client, method)
+        if method in {"call_tool", "abandon"}:
+            return await {"call_tool": call_tool, "abandon": abandon}[method](client, **arguments)
+        return plain(await getattr(client, method)(**arguments))
+    except MCPError as error:
+        return {"error": {"code": error.code, "message": error.message, "data": error.data}}
+
+
+async def main(order: dict[str, Any]) -> dict[str, Any]:
+    target, logs = order["target"], []
+    if isinstance(target, list):
+        target = StdioServerParameters(command=target[0], args=target[1:])
+
+    async def on_log(params: Any) -> None:
+        logs.append(plain(params))
+
+    options = {"mode": order["mode"], "log_level": order.get("log_level"), "read_timeout_seconds": 20}
+    async with Client(target, logging_callback=on_log, **options) as client:
+        facts = {
+            "protocolVersion": client.protocol_version,
+            "server": client.server_info and plain(client.server_info),
+            "capabilities": plain(client.server_capabilities),
+            "instructions": client.instructions,
+        }
+        answers = [await take(client, method, arguments) for method, arguments in order["steps"]]
+    ended = [{"pid": process.pid, "status": process.returncode} for process in PROCESSES]
+    return {**facts, "answers": answers, "logs": logs, "processes": ended}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", DeprecationWarning)
+    anyio.open_process = open_process
+    print(json.dumps(anyio.run(main, json.load(sys.stdin))))

@@ -1,0 +1,95 @@
+"""Settings: file, environment, order of precedence, and errors that name the key but never a value."""
+
+import pytest
+
+from bascule.config import http_settings, load
+from bascule.engine.settings import HttpSettings, Settings
+from bascule.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(tmp_path, text):
+    (tmp_path / "bascule.toml").write_text(text)
+
+
+def test_without_file_and_environment_everything_has_its_default():
+    assert load(environment={}) == Settings()
+    assert (Settings().http.host, Settings().http.port) == ("127.0.0.1", 3000)
+    assert Settings().http.max_body_bytes == 4 * 1024 * 1024
+
+
+def test_the_file_in_the_working_directory_is_read(tmp_path):
+    write(tmp_path, '[http]\nport = 8080\nallowed_hosts = ["a.example"]\n[stdio]\nmax_line_bytes = 10\n')
+    settings = load(environment={})
+    assert (settings.http.port, settings.http.allowed_hosts, settings.stdio.max_line_bytes) == (8080, ("a.example",), 10)
+
+
+def test_the_environment_wins_over_the_file_and_port_over_both(tmp_path):
+    write(tmp_path, "[http]\nport = 8080\nrequest_timeout = 5\n")
+    environment = {
+        "BASCULE_HTTP__PORT": "9090",
+        "BASCULE_HTTP__REQUEST_TIMEOUT": "2.5",
+        "BASCULE_HTTP__ALLOWED_ORIGINS": "https://a, https://b",
+        "BASCULE_HTTP__ALLOW_UNAUTHENTICATED": "true",
+        "BASCULE_OTHER": "ignored",
+    }
+    settings = load(environment=environment).http
+    assert (settings.port, settings.request_timeout) == (9090, 2.5)
+    assert settings.allowed_origins == ("https://a", "https://b")
+    assert settings.allow_unauthenticated is True
+    assert load(environment={**environment, "PORT": "7"}).http.port == 7
+
+
+def test_a_named_file_must_exist(tmp_path):
+    with pytest.raises(ConfigError, match="absent.toml"):
+        load(str(tmp_path / "absent.toml"), environment={})
+    with pytest.raises(ConfigError, match="absent.toml"):
+        load(environment={"BASCULE_CONFIG": str(tmp_path / "absent.toml")})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[http]\nprt = 1\n", ["'prt'", "[http]", "'port'"]),
+        ("[htp]\nport = 1\n", ["'htp'", "'http'"]),
+        ("[http]\nzzzzzzzz = 1\n", ["'zzzzzzzz'", "valid are"]),
+        ("[http]\nport = 'secret-value'\n", ["port"]),
+        ("[http]\nport = 70000\n", ["port", "65535"]),
+        ("[http]\nrequest_timeout = 0\n", ["request_timeout"]),
+        ("[http\n", ["not valid TOML"]),
+        ("http = 3\n", ["http"]),
+    ],
+)
+def test_a_wrong_file_is_told_by_key_and_without_values(tmp_path, text, words):
+    write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(environment={})
+    assert all(word in str(caught.value) for word in words)
+    assert "secret-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BASCULE_HTTP__PRT", "1", ["BASCULE_HTTP__PRT", "'port'"]),
+        ("BASCULE_HTP__PORT", "1", ["BASCULE_HTP__PORT", "'http'"]),
+        ("BASCULE_HTTP__PORT", "s3cret", ["BASCULE_HTTP__PORT"]),
+        ("PORT", "s3cret", ["PORT"]),
+    ],
+)
+def test_a_wrong_variable_is_told_by_name_and_without_its_value(name, value, words):
+    with pytest.raises(ConfigError) as caught:
+        load(environment={name: value})
+    assert all(word in str(caught.value) for word in words)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_arguments_that_are_given_win_and_are_checked():
+    assert http_settings(HttpSettings(), host=None, port=None) == HttpSettings()
+    assert http_settings(HttpSettings(), port=5).port == 5
+    with pytest.raises(ConfigError, match="port"):
+        http_settings(HttpSettings(), port=-1)
