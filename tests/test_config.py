@@ -25,7 +25,11 @@ def test_without_file_and_environment_everything_has_its_default():
 def test_the_file_in_the_working_directory_is_read(tmp_path):
     write(tmp_path, '[http]\nport = 8080\nallowed_hosts = ["a.example"]\n[stdio]\nmax_line_bytes = 10\n')
     settings = load(environment={})
-    assert (settings.http.port, settings.http.allowed_hosts, settings.stdio.max_line_bytes) == (8080, ("a.example",), 10)
+    assert (settings.http.port, settings.http.allowed_hosts, settings.stdio.max_line_bytes) == (
+        8080,
+        ("a.example",),
+        10,
+    )
 
 
 def test_the_environment_wins_over_the_file_and_port_over_both(tmp_path):

@@ -80,8 +80,40 @@ SEEDS = [
     {"jsonrpc": "2.0", "id": 1, "result": {}},
     {"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "m"}},
 ]
-ODD = [None, True, 0, -1, 1.5, 2**63, 10**400, "", "x", "\x00", [], {}, [[]], {"": None}, "a" * 5000, "tools/call", META]
-BYTES = [b"\xff", b"\\ud800", b"NaN", b"1e999", b"[" * 300, b'"', b"\x00", b"\n", b"{}", b"9" * 5000, b",", b"\xf0\x9f", b"}"]
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    2**63,
+    10**400,
+    "",
+    "x",
+    "\x00",
+    [],
+    {},
+    [[]],
+    {"": None},
+    "a" * 5000,
+    "tools/call",
+    META,
+]
+BYTES = [
+    b"\xff",
+    b"\\ud800",
+    b"NaN",
+    b"1e999",
+    b"[" * 300,
+    b'"',
+    b"\x00",
+    b"\n",
+    b"{}",
+    b"9" * 5000,
+    b",",
+    b"\xf0\x9f",
+    b"}",
+]
 
 
 def mutated(rng):

@@ -17,11 +17,12 @@ SOURCE = Path(__file__).parent.parent / "src" / "bascule"
 
 ROOT = "bascule"  # the package itself: the public names
 ANYTHING = frozenset({"*"})
-CORE = {"errors", "wire", "engine"}
+CORE = {"errors", "wire", "engine", "version"}
 
 ALLOWED: dict[str, frozenset[str] | set[str]] = {
     ROOT: ANYTHING,
     "late": set(),
+    "version": set(),
     "errors": set(),
     "wire": {"errors"},
     "engine": {"errors", "wire"},
@@ -47,6 +48,7 @@ ALLOWED: dict[str, frozenset[str] | set[str]] = {
     "serve": CORE | {"config", "policy", "eras", "runtime", "auth", "guards", "stores", "server", "transports"},
     "testing": CORE | {"eras", "runtime", "server", "transports", "client"},
     "cli": ANYTHING,
+    "__main__": {"cli"},
 }
 
 LATE_USERS = (

@@ -6,6 +6,7 @@ Names load when first used, so `import bascule` costs a few milliseconds and pul
 from typing import TYPE_CHECKING, Any
 
 from bascule.late import late
+from bascule.version import VERSION
 
 if TYPE_CHECKING:
     from bascule.client.client import Client as Client
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bascule.errors import ConnectionLost as ConnectionLost
     from bascule.errors import DeclarationError as DeclarationError
     from bascule.errors import MCPError as MCPError
+    from bascule.errors import ResourceNotFound as ResourceNotFound
     from bascule.errors import ToolError as ToolError
     from bascule.server.app import Server as Server
     from bascule.server.context import Context as Context
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from bascule.wire.tools import CallToolResult as CallToolResult
     from bascule.wire.tools import ToolAnnotations as ToolAnnotations
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "Annotations": "bascule.wire.content",
@@ -54,6 +56,7 @@ _HOMES = {
     "Resource": "bascule.wire.resources",
     "ResourceContents": "bascule.wire.content",
     "ResourceLink": "bascule.wire.content",
+    "ResourceNotFound": "bascule.errors",
     "Server": "bascule.server.app",
     "TextContent": "bascule.wire.content",
     "ToolAnnotations": "bascule.wire.tools",

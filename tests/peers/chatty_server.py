@@ -5,7 +5,16 @@ import sys
 import threading
 from dataclasses import dataclass
 
-from bascule import Context, EmbeddedResource, ImageContent, ResourceContents, ResourceLink, Server, TextContent, ToolError
+from bascule import (
+    Context,
+    EmbeddedResource,
+    ImageContent,
+    ResourceContents,
+    ResourceLink,
+    Server,
+    TextContent,
+    ToolError,
+)
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 

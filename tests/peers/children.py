@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGTERM, Signals
 
 SECONDS = 20
 """How long a child may take to start, and again to end."""
@@ -15,8 +15,7 @@ SECONDS = 20
 class Child:
     """A running program. Everything that it prints is read, so that it never waits for a reader."""
 
-    def __init__(self, command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> None:
-        """Start the program, and return once a line of its output matches `ready`."""
+    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             command,
             env=env,
@@ -26,30 +25,28 @@ class Child:
             text=True,
             start_new_session=True,
         )
-        self._ready = re.compile(ready)
+        self._said = threading.Condition()
         self._lines: list[str] = []
-        self._settled = threading.Event()
-        self._match: re.Match[str] | None = None
+        self._silent = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._settled.wait(SECONDS)
-        if self._match is None:
-            self.end(SIGKILL)
-            raise AssertionError(f"{command} did not say {ready!r} but:\n{self.output}")
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     @property
-    def match(self) -> re.Match[str]:
-        """How the output matched."""
-        assert self._match is not None
-        return self._match
-
-    @property
     def output(self) -> str:
+        """All that it has printed so far."""
         return "".join(self._lines)
+
+    def says(self, pattern: str) -> re.Match[str]:
+        """Wait until it has printed something that matches; AssertionError where it does not, or ends before."""
+        with self._said:
+            self._said.wait_for(lambda: self._silent or re.search(pattern, self.output), SECONDS)
+            match = re.search(pattern, self.output)
+        assert match, f"it did not say {pattern!r}, but:\n{self.output}"
+        return match
 
     def end(self, number: Signals = SIGTERM) -> int:
         """Send a signal and wait for the end, which must come soon; the exit status."""
@@ -66,17 +63,19 @@ class Child:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._lines.append(line)
-            if self._match is None and (match := self._ready.search(line)):
-                self._match = match
-                self._settled.set()
-        self._settled.set()
+            with self._said:
+                self._lines.append(line)
+                self._said.notify_all()
+        with self._said:
+            self._silent = True
+            self._said.notify_all()
 
 
 @contextmanager
-def running(command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> Iterator[Child]:
+def running(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[Child]:
     """The program while the block runs; afterwards nothing of it is left."""
-    child = Child(command, ready, env)
+    child = Child(command, env)
+    assert child.pid in left_of(child.pid)
     try:
         yield child
     finally:

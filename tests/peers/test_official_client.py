@@ -59,8 +59,8 @@ def served(sdk: str, way: tuple[str, str], server: Any, *steps: tuple[str, dict[
     transport, mode = way
     if transport == "stdio":
         return ask(sdk, server("stdio"), mode, *steps, log_level=log_level)
-    with running(server("http"), SERVING) as child:
-        got = ask(sdk, child.match[1], mode, *steps, log_level=log_level)
+    with running(server("http")) as child:
+        got = ask(sdk, child.says(SERVING)[1], mode, *steps, log_level=log_level)
         got["processes"] = [{"pid": child.pid, "status": child.end()}]
     return {**got, "said": got["said"] + child.output}
 
@@ -176,11 +176,11 @@ CHAT = {
     "mixed": called("mixed"),
     "fail": called("fail"),
     "crash": called("crash"),
-    "late": called("stall", read_timeout_seconds=0.3),
+    "late": called("stall", read_timeout_seconds=0.5),
     "late, seen": called("was_given_up"),
     "abandoned": ("abandon", {"name": "stall"}),
     "abandoned, seen": called("was_given_up"),
-    "hangs": called("hang", read_timeout_seconds=0.3),
+    "hangs": called("hang", read_timeout_seconds=0.5),
     "still there": called("add", {"parts": []}),
 }
 

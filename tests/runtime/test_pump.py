@@ -183,7 +183,9 @@ async def test_a_cancelled_request_stops_and_is_never_answered(app):
     stream = Stream(app)
     stream.send(call("wait", id="w"))
     await app.entered.wait()
-    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "w", "reason": "bored"}})
+    stream.send(
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "w", "reason": "bored"}}
+    )
     assert (await stream.ask(call("add", {"a": 1, "b": 2}, id="next")))["id"] == "next"
     assert app.left == ["x"]
     assert stream.answers.empty()

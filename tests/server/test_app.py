@@ -146,7 +146,12 @@ async def test_a_result_that_does_not_fit_its_declaration_is_the_servers_fault(c
 
 async def test_a_tool_from_a_raw_schema_keeps_it_and_takes_one_dict():
     app = Server("t")
-    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"], "x-own": True}
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer", "minimum": 1}},
+        "required": ["n"],
+        "x-own": True,
+    }
 
     @app.tool(input_schema=schema, output_schema={"type": "object"})
     async def raw(arguments: dict) -> dict:

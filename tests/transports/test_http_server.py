@@ -143,7 +143,14 @@ def test_protocol_faults_have_their_code_their_status_and_the_id(http, server, m
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"", -32700), (b"{", -32700), (b'{"a":"\xff"}', -32700), (b"[" * 90_000, -32600), (b"{}", -32600), (b"7", -32600)],
+    [
+        (b"", -32700),
+        (b"{", -32700),
+        (b'{"a":"\xff"}', -32700),
+        (b"[" * 90_000, -32600),
+        (b"{}", -32600),
+        (b"7", -32600),
+    ],
 )
 def test_bodies_that_are_no_message_are_refused_with_400(http, server, body, code):
     answer = http.post(server.url, content=body, headers={**JSON_HEADERS, "mcp-protocol-version": "2026-07-28"})
@@ -187,7 +194,9 @@ def test_loopback_hosts_are_served_at_any_port(http, server, host):
     assert post(http, server, call("add", {"a": 1, "b": 2}), host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "localhost.evil.com", "127.0.0.1.evil.com", "evil.com:3000", "[::2]"])
+@pytest.mark.parametrize(
+    "host", ["evil.example.com", "localhost.evil.com", "127.0.0.1.evil.com", "evil.com:3000", "[::2]"]
+)
 def test_other_hosts_are_misdirected(http, server, host):
     answer = post(http, server, call("add", {"a": 1, "b": 2}), host=host)
     assert answer.status_code == 421
@@ -211,7 +220,10 @@ def test_a_local_page_may_call_and_sees_the_headers_it_needs(http, server):
 
 
 def test_a_preflight_allows_the_protocols_headers_and_no_others(http, server):
-    asked = {"origin": "http://127.0.0.1:5173", "access-control-request-headers": "mcp-method, mcp-param-region, x-evil"}
+    asked = {
+        "origin": "http://127.0.0.1:5173",
+        "access-control-request-headers": "mcp-method, mcp-param-region, x-evil",
+    }
     answer = http.options(server.url, headers=asked)
     assert answer.status_code == 204
     assert answer.headers["access-control-allow-headers"] == "mcp-method, mcp-param-region"
@@ -228,11 +240,23 @@ def test_settings_widen_hosts_and_origins_and_nothing_else(app, http):
     with serving(app, **options) as running:
         statuses = {
             host: post(http, running, message, host=host).status_code
-            for host in ("a.example.com", "a.example.com:99", "exact.org:8443", "exact.org:1", "mcp.corp.net", "corp.net")
+            for host in (
+                "a.example.com",
+                "a.example.com:99",
+                "exact.org:8443",
+                "exact.org:1",
+                "mcp.corp.net",
+                "corp.net",
+            )
         }
         origins = {
             origin: post(http, running, message, origin=origin).status_code
-            for origin in ("https://a.example.com", "http://a.example.com", "https://mcp.corp.net", "http://mcp.corp.net")
+            for origin in (
+                "https://a.example.com",
+                "http://a.example.com",
+                "https://mcp.corp.net",
+                "http://mcp.corp.net",
+            )
         }
     assert statuses == {
         "a.example.com": 200,
@@ -378,8 +402,15 @@ def test_an_id_in_use_is_refused_within_a_session(app, http, server):
 
 def test_a_session_serves_calls_until_it_is_deleted(http, server):
     session = open_session(http, server)
-    assert http.post(server.url, json={"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=session).status_code == 202
-    answer = http.post(server.url, json=legacy("tools/call", {"name": "add", "arguments": {"a": 1, "b": 2}}), headers=session)
+    assert (
+        http.post(
+            server.url, json={"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=session
+        ).status_code
+        == 202
+    )
+    answer = http.post(
+        server.url, json=legacy("tools/call", {"name": "add", "arguments": {"a": 1, "b": 2}}), headers=session
+    )
     assert answer.json()["result"] == {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}}
     assert http.post(server.url, json=legacy("ping"), headers=session).json()["result"] == {}
     assert http.post(server.url, json=legacy("no/such"), headers=session).status_code == 200
@@ -432,7 +463,10 @@ def test_a_session_expires(app, http):
 
 def test_the_log_level_of_a_session_is_remembered(http, server):
     session = open_session(http, server)
-    assert http.post(server.url, json=legacy("logging/setLevel", {"level": "debug"}), headers=session).json()["result"] == {}
+    assert (
+        http.post(server.url, json=legacy("logging/setLevel", {"level": "debug"}), headers=session).json()["result"]
+        == {}
+    )
 
 
 def test_an_unknown_version_header_in_a_session_is_refused(http, server):
@@ -447,7 +481,13 @@ def test_a_session_without_version_header_is_served(http, server):
 
 
 def test_batches_are_answered_in_the_one_revision_that_has_them(http, server):
-    batch = [legacy("ping", id=1), {"jsonrpc": "2.0", "method": "notifications/x"}, legacy("tools/list", id=2), 5, initialize()]
+    batch = [
+        legacy("ping", id=1),
+        {"jsonrpc": "2.0", "method": "notifications/x"},
+        legacy("tools/list", id=2),
+        5,
+        initialize(),
+    ]
     answers = http.post(server.url, json=batch, headers=open_session(http, server, "2025-03-26")).json()
     assert sorted((answer.get("id", -1), "error" in answer) for answer in answers) == [
         (-1, True),
@@ -503,7 +543,10 @@ def test_health_is_exempt_from_the_host_check_and_needs_no_credentials(http, ser
 def test_the_endpoint_is_at_its_path_and_at_the_root_and_nowhere_else(http, server):
     base = server.url.removesuffix("/mcp")
     message = call("add", {"a": 1, "b": 2})
-    statuses = {path: http.post(base + path, json=message, headers=headers(message)).status_code for path in ("/", "/mcp", "/mcp/", "/x")}
+    statuses = {
+        path: http.post(base + path, json=message, headers=headers(message)).status_code
+        for path in ("/", "/mcp", "/mcp/", "/x")
+    }
     assert statuses == {"/": 200, "/mcp": 200, "/mcp/": 200, "/x": 404}
 
 

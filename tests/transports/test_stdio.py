@@ -23,7 +23,13 @@ def process(script, tmp_path, **options):
     file = tmp_path / "server.py"
     file.write_text(HEAD + script)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    options = {"env": environment, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    options = {
+        "env": environment,
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        **options,
+    }
     with subprocess.Popen([sys.executable, str(file)], **options) as child:
         try:
             yield child

@@ -12,20 +12,20 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
+from msgspec import UNSET
+
 from bascule.client.connect import Target, opener
 from bascule.client.greeting import greet
 from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
 from bascule.errors import ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
+from bascule.version import VERSION
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.notices import LogMessageParams
 from bascule.wire.prompts import GetPromptResult, Prompt
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel
 from bascule.wire.resources import ReadResourceResult, Resource, ResourceTemplate
 from bascule.wire.tools import CallToolResult, Tool
-
-VERSION = "0.1.0"
-"""What a client says it is where nothing else was said; the package's own version, which a test compares."""
 
 TIMEOUT = 60.0
 MAX_PAGES = 1000
@@ -138,6 +138,7 @@ class Client:
     ) -> CallToolResult:
         """Call a tool. A tool that fails gives a result with `is_error`, which is not raised.
 
+        `structured_content` of the result is None where the tool gave none.
         `timeout` (seconds; `math.inf` for no limit) replaces the client's; `on_progress` gets progress, total and
         message, all of them before this returns; `meta` is added to the request's `_meta`.
         """
@@ -145,16 +146,21 @@ class Client:
         if meta:
             params["_meta"] = dict(meta)
         if on_progress is None:
-            result: CallToolResult = await self._call("tools/call", params, timeout)
-            return result
+            return await self._call_tool(params, timeout)
         token = next(self._tokens)
         params["_meta"] = {**(meta or {}), "progressToken": token}
         courier = self._inbox.watch(token, on_progress)
         try:
-            result = await self._call("tools/call", params, timeout)
+            result = await self._call_tool(params, timeout)
             await courier.finish()
         finally:
             self._inbox.unwatch(token)
+        return result
+
+    async def _call_tool(self, params: dict[str, Any], timeout: float | None) -> CallToolResult:  # noqa: ASYNC109
+        result: CallToolResult = await self._call("tools/call", params, timeout)
+        if result.structured_content is UNSET:
+            result.structured_content = None
         return result
 
     async def read_resource(self, uri: str) -> ReadResourceResult:

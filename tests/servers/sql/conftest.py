@@ -21,6 +21,7 @@ COMMENT ON COLUMN orders.total IS 'In euros.';
 CREATE VIEW big_orders AS SELECT * FROM orders WHERE total > 500;
 CREATE SCHEMA hidden;
 CREATE TABLE hidden.ledger (a int);
+CREATE TYPE hidden.int4 AS (a text);
 CREATE SEQUENCE numbers;
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TYPE address AS (street text, number int);

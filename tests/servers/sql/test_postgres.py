@@ -67,6 +67,8 @@ TYPES = {
     "enum array": ("ARRAY['sad', 'ok']::mood[]", ["sad", "ok"]),
     "composite": ("('x', 1)::address", "(x,1)"),
     "record": ("ROW(1, 'a')", "(1,a)"),
+    "type named like a built-in one": ("ROW('x')::hidden.int4", "(x)"),
+    "array of such": ("ARRAY[ROW('x')::hidden.int4]", ["(x)"]),
     "regclass": ("'customers'::regclass", "customers"),
     "money": ("12::money", "$12.00"),
     "xml": ("'<a/>'::xml", "<a/>"),

@@ -81,19 +81,24 @@ def _row(record: asyncpg.Record, readings: list[Reading]) -> list[Any]:
 
 
 def _spelled(column: asyncpg.Attribute, name: str) -> str:
-    if column.type.name in _NATIVE:
+    if _built_in(column) in _NATIVE:
         return name
     return f"to_json({name}::text[])::text" if column.type.kind == "array" else f"{name}::text"
 
 
+def _built_in(column: asyncpg.Attribute) -> str:
+    """The type's name, or nothing for a type of another schema that may only be called like a built-in one."""
+    return column.type.name if column.type.schema == "pg_catalog" else ""
+
+
 def _size(column: asyncpg.Attribute, name: str) -> str:
-    return str(_NATIVE_BYTES) if column.type.name in _NATIVE else f"coalesce(octet_length({name}), 0) + 4"
+    return str(_NATIVE_BYTES) if _built_in(column) in _NATIVE else f"coalesce(octet_length({name}), 0) + 4"
 
 
 def _reading(column: asyncpg.Attribute) -> Reading:
     if column.type.kind != "array":
-        return _READINGS.get(column.type.name, _same)
-    element = _ELEMENTS.get(column.type.name.removesuffix("[]"), _same)
+        return _READINGS.get(_built_in(column), _same)
+    element = _ELEMENTS.get(_built_in(column).removesuffix("[]"), _same)
     return lambda text: _each(json.loads(text), element)
 
 

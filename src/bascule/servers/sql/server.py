@@ -11,8 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
-from bascule import Context, MCPError, Resource, Server, ToolAnnotations, __version__
-from bascule.errors import ResourceNotFound
+from bascule import Context, MCPError, Resource, ResourceNotFound, Server, ToolAnnotations, __version__
 from bascule.servers.sql.choose import choose
 from bascule.servers.sql.database import Database, Limits
 from bascule.servers.sql.rows import MAX_ROWS, QueryResult

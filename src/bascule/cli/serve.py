@@ -1,0 +1,114 @@
+"""`bascule serve`: run a server over stdio or HTTP.
+
+Knows targets and the wiring in `bascule.serve`. Over stdio the descriptors are claimed before the server's code is
+imported, so that nothing it prints while loading reaches the client.
+"""
+
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from bascule.cli import exits, targets
+from bascule.errors import ConfigError
+from bascule.late import late
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def serve(
+    target: Annotated[str, Parameter(show=False)],
+    /,
+    *,
+    transport: Annotated[Literal["stdio", "http"], Parameter(alias="-t", show_default=True)] = "stdio",
+    host: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
+    port: Annotated[int | None, Parameter(alias="-p", metavar="NUMBER")] = None,
+    db: Annotated[str | None, Parameter(metavar="URL")] = None,
+    reload: bool = False,
+    allow_unauthenticated: bool = False,
+    config: Annotated[str | None, Parameter(metavar="FILE")] = None,
+    log_level: Annotated[Level, Parameter(alias="-l", show_default=True)] = "warning",
+    debug: bool = False,
+) -> int:
+    """Serve until the input closes (stdio), or until Ctrl-C or SIGTERM, which end it with exit code 0.
+
+    Parameters
+    ----------
+    transport
+        How clients reach it.
+    host
+        The address to listen on; 127.0.0.1 unless the settings say otherwise.
+    port
+        The port to listen on; 3000 unless PORT or the settings say otherwise, 0 for a free one.
+    db
+        The database of the server sql: sqlite:///path or postgresql://..., by default DATABASE_URL, or a sample.
+    reload
+        Restart when a Python file in the target's folder changes (HTTP only).
+    allow_unauthenticated
+        Listen beyond this machine although nobody has to prove who they are.
+    config
+        The settings file; ./bascule.toml where it exists.
+    log_level
+        How much is told on standard error.
+    debug
+        Show the traceback of an error.
+    """
+    if transport == "stdio" and (host is not None or port is not None or reload):
+        raise ConfigError("--host, --port and --reload are for HTTP: add --transport http")
+    if reload:
+        words = _without(sys.argv[1:], "--reload")
+        return int(late("bascule.cli.reload:supervise")(words, targets.folder(target)))
+    _log(log_level)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if transport == "stdio":
+            _stdio(target, db, config)
+        else:
+            _http(target, db, config, host=host, port=port, allow_unauthenticated=allow_unauthenticated)
+    except KeyboardInterrupt:
+        pass  # told to stop, and stopped
+    return exits.OK
+
+
+def _stdio(target: str, db: str | None, config: str | None) -> None:
+    settings = late("bascule.config:load")(config)
+    if sys.stdin is not None and sys.stdin.isatty():
+        _hint("Waiting for a client's messages on standard input; to serve over HTTP, add --transport http")
+    reading, writing = late("bascule.transports.stdio:claim")()
+    application = targets.load(target, db)
+    session = late("bascule.transports.stdio:serve")
+    late("asyncio:run")(session(application, reading, writing, settings.stdio.max_line_bytes))
+
+
+def _http(target: str, db: str | None, config: str | None, **overrides: Any) -> None:
+    settings = late("bascule.config:load")(config)
+    http = late("bascule.config:http_settings")(
+        settings.http, **{**overrides, "allow_unauthenticated": overrides["allow_unauthenticated"] or None}
+    )
+    application = targets.load(target, db)
+    if sys.stderr.isatty() and http.port:
+        shown = f"[{http.host}]" if ":" in http.host else http.host
+        _hint(f"Connect with: bascule list http://{shown}:{http.port}{http.path} (Ctrl-C stops the server)")
+    late("bascule.serve:run")(application, "http", settings=settings, **overrides)
+
+
+def _log(level: Level) -> None:
+    """Logs go to standard error: as plain lines at a terminal, with level and origin elsewhere."""
+    form = "%(message)s" if sys.stderr.isatty() and level != "debug" else "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr)
+
+
+def _hint(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM before the server listens to signals itself ends the start as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _without(words: list[str], option: str) -> list[str]:
+    return [word for word in words if word != option]
