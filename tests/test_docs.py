@@ -1,4 +1,4 @@
-"""The documentation tells the truth: its Python runs, its links lead somewhere, its settings exist with these defaults."""
+"""The documentation tells the truth: its Python runs, its links lead somewhere, every setting is in it."""
 
 import re
 import subprocess

@@ -1,6 +1,7 @@
 """Mutated messages against the whole core: no crash, no hang, always a valid answer or a valid silence.
 
-Every example throws a few hundred messages at one stream and one HTTP endpoint. `BASCULE_FUZZ_MESSAGES` sets how many in all.
+Every example throws a thousand messages at one stream and one HTTP endpoint; `BASCULE_FUZZ_MESSAGES` sets how many in
+all.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ import random
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.messages import META, headers, initialize, legacy, request
 
 from bascule import Context, Server
 from bascule.engine.exchange import LOCAL
@@ -20,6 +20,7 @@ from bascule.eras.route import StreamRoute
 from bascule.runtime.pump import Pump
 from bascule.serve import asgi
 from bascule.wire.jsonrpc import decode
+from tests.messages import META, headers, initialize, legacy, request
 
 MESSAGES = int(os.environ.get("BASCULE_FUZZ_MESSAGES", "100000"))
 A_STREAM, OVER_HTTP = 900, 100

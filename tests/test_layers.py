@@ -60,8 +60,8 @@ LATE_USERS = (
     "server/declare.py",
     "cli/",
 )
-"""Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, and raw schemas,
-whose validator costs a tenth of the cold start."""
+"""Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, and raw
+schemas, whose validator costs a tenth of the cold start."""
 
 LATE_DOORS = {("server/app.py", "bascule.serve")}
 """Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bascule.errors import ToolError as ToolError
     from bascule.server.app import Server as Server
     from bascule.server.context import Context as Context
+    from bascule.server.results import audio as audio
+    from bascule.server.results import image as image
     from bascule.wire.content import Annotations as Annotations
     from bascule.wire.content import AudioContent as AudioContent
     from bascule.wire.content import ContentBlock as ContentBlock
@@ -61,6 +63,8 @@ _HOMES = {
     "TextContent": "bascule.wire.content",
     "ToolAnnotations": "bascule.wire.tools",
     "ToolError": "bascule.errors",
+    "audio": "bascule.server.results",
+    "image": "bascule.server.results",
 }
 
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604

@@ -1,21 +1,26 @@
-"""The official SDK's client, told from outside what to do: reads an order from standard input, prints what came of it.
+"""The official SDK's client, told from outside what to do: reads orders from standard input, prints what came of them.
 
-Runs in the peers' own environment, and knows nothing of Bascule. The order is JSON: `target` (a URL, or a command as a
-list), `mode` (the SDK's word for the era: "auto" or "legacy"), `log_level`, and `steps`, each a method of the SDK's
-client with its arguments. `list_*` fetches all pages; `abandon` calls a tool and gives it up at its first progress.
-Printed are the facts of the connection, an answer for each step, all log messages, and how the server process ended.
+Runs in the peers' own environment, and knows nothing of Bascule. The orders are a list in JSON, and are carried out one
+after the other: `target` (a URL, or a command as a list), `mode` (the SDK's word for the era: "auto", "legacy" or a
+version) and `steps`, each a method of the SDK's client with its arguments. `list_*` fetches all pages; `abandon` calls
+a tool and gives it up at its first progress. Printed are, for each, the facts of the connection, an answer for each
+step, all log messages, and how the server process ended; or `failed`, and why.
 """
 
 import json
 import sys
+import traceback
 import warnings
 from typing import Any
 
 import anyio
 from mcp import Client, MCPError, StdioServerParameters
 
+SECONDS = 20
+"""How long one order may take."""
+
 PROCESSES: list[Any] = []
-"""The processes that the SDK has started: it does not tell how they ended."""
+"""The processes that the SDK has started for an order: it does not tell how they ended."""
 
 _open_process = anyio.open_process
 
@@ -73,7 +78,7 @@ async def take(client: Client, method: str, arguments: dict[str, Any]) -> dict[s
         return {"error": {"code": error.code, "message": error.message, "data": error.data}}
 
 
-async def main(order: dict[str, Any]) -> dict[str, Any]:
+async def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     target, logs = order["target"], []
     if isinstance(target, list):
         target = StdioServerParameters(command=target[0], args=target[1:])
@@ -81,7 +86,7 @@ async def main(order: dict[str, Any]) -> dict[str, Any]:
     async def on_log(params: Any) -> None:
         logs.append(plain(params))
 
-    options = {"mode": order["mode"], "log_level": order.get("log_level"), "read_timeout_seconds": 20}
+    options = {"mode": order["mode"], "log_level": "info", "read_timeout_seconds": SECONDS}
     async with Client(target, logging_callback=on_log, **options) as client:
         facts = {
             "protocolVersion": client.protocol_version,
@@ -90,8 +95,21 @@ async def main(order: dict[str, Any]) -> dict[str, Any]:
             "instructions": client.instructions,
         }
         answers = [await take(client, method, arguments) for method, arguments in order["steps"]]
-    ended = [{"pid": process.pid, "status": process.returncode} for process in PROCESSES]
-    return {**facts, "answers": answers, "logs": logs, "processes": ended}
+    return {**facts, "answers": answers, "logs": logs}
+
+
+async def main(orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    done = []
+    for order in orders:
+        PROCESSES.clear()
+        try:
+            with anyio.fail_after(SECONDS):
+                got = await carry_out(order)
+        except Exception:
+            got = {"failed": traceback.format_exc()}
+        ended = [{"pid": process.pid, "status": process.returncode} for process in PROCESSES]
+        done.append({**got, "processes": ended})
+    return done
 
 
 if __name__ == "__main__":

@@ -99,7 +99,10 @@ async def content_of_every_kind_is_understood(client: Client) -> None:
     _, image, _ = (await client.call_tool("get-tiny-image")).content
     assert (image.mime_type, base64.b64decode(image.data)[1:4]) == ("image/png", b"PNG")
     marked = await client.call_tool("get-annotated-message", {"messageType": "error", "includeImage": True})
-    assert (marked.content[0].annotations.priority, marked.content[0].annotations.audience) == (1, ["user", "assistant"])
+    assert (marked.content[0].annotations.priority, marked.content[0].annotations.audience) == (
+        1,
+        ["user", "assistant"],
+    )
     _, *links = (await client.call_tool("get-resource-links", {"count": 3})).content
     assert [type(link) for link in links] == [ResourceLink] * 3
     for link in links:

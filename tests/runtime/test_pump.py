@@ -4,12 +4,12 @@ import asyncio
 import json
 
 import pytest
-from tests.messages import META, PREFIX, initialize, legacy, line, request
 
 from bascule import Context, Server
 from bascule.engine.exchange import LOCAL
 from bascule.eras.route import StreamRoute
 from bascule.runtime.pump import Pump
+from tests.messages import META, PREFIX, initialize, legacy, line, request
 
 
 class Stream:

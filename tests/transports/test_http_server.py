@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
-from tests.messages import ACCEPT, META, PREFIX, headers, initialize, legacy, request
-from tests.serving import serving
 
 from bascule import Context, Server
+from tests.messages import ACCEPT, META, PREFIX, headers, initialize, legacy, request
+from tests.serving import serving
 
 JSON_HEADERS = {"content-type": "application/json", "accept": ACCEPT}
 

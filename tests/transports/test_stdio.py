@@ -1,4 +1,4 @@
-"""stdio through real processes: nothing that prints corrupts the stream, no child steals it, every end is a clean one."""
+"""stdio through real processes: nothing that prints corrupts the stream, no child steals it, every end is clean."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+
 from tests.messages import META, initialize, legacy, request
 
 HEAD = """

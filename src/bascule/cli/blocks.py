@@ -24,6 +24,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB")
 def show_result(screen: Screen, result: CallToolResult) -> None:
     """Print a tool's result: its rows as a table where it has rows and fields, or its text, or its structure."""
     structured = result.structured_content
+    none = structured is None or structured is UNSET
     table = rows_of(structured)
     if table is not None:
         screen.table(*table)
@@ -31,13 +32,13 @@ def show_result(screen: Screen, result: CallToolResult) -> None:
             screen.remark(structured["note"])
         return
     value = structured["result"] if _is_wrapped(structured) else structured
-    repeated = [block for block in result.content if _repeats(block, structured, value)]
+    repeated = [] if none else [block for block in result.content if _repeats(block, structured, value)]
     for block in result.content:
         if block not in repeated:
             screen.text(described(block))
     if isinstance(value, str) and repeated:
         screen.text(value)
-    elif structured is not UNSET:
+    elif not none:
         screen.value(value)
 
 
@@ -92,7 +93,7 @@ def size(data: str) -> str:
 
 def _repeats(block: ContentBlock, structured: Any, value: Any) -> bool:
     """Whether a block is the structured content once more, as text."""
-    if structured is UNSET or not isinstance(block, TextContent):
+    if not isinstance(block, TextContent):
         return False
     try:
         return block.text == value or msgspec.json.decode(block.text) in (structured, value)

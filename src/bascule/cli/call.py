@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from bascule.cli import arguments, exits
 from bascule.cli.blocks import described, show_result
 from bascule.cli.connection import DEFAULTS, Aim, Options, Rest, Words, aim, connected, run
@@ -31,6 +33,8 @@ async def _call(screen: Screen, aimed: Aim, given: Sequence[arguments.Given], op
             report = progress.report if progress.wanted else None
             result = await client.call_tool(name, bound, on_progress=report)
     if options.json:
+        if result.structured_content is None:
+            result.structured_content = UNSET
         screen.raw(result)
     elif result.is_error:
         screen.remark(f"Error: {name} failed: " + "\n".join(described(block) for block in result.content))

@@ -4,7 +4,6 @@ Knows the commands by name only, so that help costs no server, no client and no 
 server's command: they are taken off before anything else is read, so no option of theirs is mistaken for one of ours.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -104,8 +103,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return exits.tell(exits.USAGE, f"{error} (see bascule --help)")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read our output has gone; nothing more is written
-        return exits.BROKEN_PIPE
+        return exits.BROKEN_PIPE  # whoever read the output has enough of it
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in own:
             raise

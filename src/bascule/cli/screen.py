@@ -91,8 +91,12 @@ class Screen:
         late("rich.console:Console")(file=self._stream, highlight=False).print(table)
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # so that closing it fails no more
+            raise
 
 
 class Progress:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, Method
 from bascule.engine.exchange import Exchange, Peer
+from bascule.eras.blocks import said_in
 from bascule.eras.methods import SHARED, decoder
 from bascule.eras.versions import LEGACY, NEWEST_LEGACY
 from bascule.errors import InvalidParams, InvalidRequest, MCPError, MethodNotFound, ResourceNotFound
@@ -67,7 +68,8 @@ class Handshake:
         )
 
     def stamp(self, exchange: Exchange, result: Result) -> Result:
-        """The result as it is: the handshake era asks for nothing more."""
+        """The result, its content said in the blocks that the client's revision knows."""
+        said_in(exchange.peer.protocol_version, result)
         return result
 
     def refuse(self, error: MCPError) -> tuple[ErrorObject, int]:
