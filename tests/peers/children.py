@@ -8,17 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGTERM, Signals
 
+from bascule.transports.spawn import safe_environment
+
 SECONDS = 20
 """How long a child may take to start, and again to end."""
 
 
 class Child:
-    """A running program. Everything that it prints is read, so that it never waits for a reader."""
+    """A running program, which sees the harmless part of the environment, and `env`.
+
+    Everything that it prints is read, so that it never waits for a reader.
+    """
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             command,
-            env=env,
+            env=safe_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

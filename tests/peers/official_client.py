@@ -3,8 +3,8 @@
 Runs in the peers' own environment, and knows nothing of Bascule. The orders are a list in JSON, and are carried out one
 after the other: `target` (a URL, or a command as a list), `mode` (the SDK's word for the era: "auto", "legacy" or a
 version) and `steps`, each a method of the SDK's client with its arguments. `list_*` fetches all pages; `abandon` calls
-a tool and gives it up at its first progress. Printed are, for each, the facts of the connection, an answer for each
-step, all log messages, and how the server process ended; or `failed`, and why.
+a tool and gives it up at its first progress; `crowd` calls tools all at once. Printed are, for each order, the facts of
+the connection, an answer for each step, all log messages, and how the server process ended; or `failed`, and why.
 """
 
 import json
@@ -66,13 +66,28 @@ async def abandon(client: Client, **arguments: Any) -> dict[str, Any]:
     return {"abandoned": scope.cancelled_caught}
 
 
+async def crowd(client: Client, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    results: dict[int, Any] = {}
+
+    async def call(place: int, arguments: dict[str, Any]) -> None:
+        results[place] = plain(await client.call_tool(**arguments))
+
+    async with anyio.create_task_group() as group:
+        for place, arguments in enumerate(calls):
+            group.start_soon(call, place, arguments)
+    return {"results": [results[place] for place in range(len(calls))]}
+
+
+OWN = {"call_tool": call_tool, "abandon": abandon, "crowd": crowd}
+
+
 async def take(client: Client, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """One step; an error of the server's, or a time-out, is an answer too."""
     try:
         if method.startswith("list_"):
             return await all_pages(client, method)
-        if method in {"call_tool", "abandon"}:
-            return await {"call_tool": call_tool, "abandon": abandon}[method](client, **arguments)
+        if method in OWN:
+            return await OWN[method](client, **arguments)
         return plain(await getattr(client, method)(**arguments))
     except MCPError as error:
         return {"error": {"code": error.code, "message": error.message, "data": error.data}}

@@ -1,4 +1,6 @@
-"""A server of the official SDK's with every kind of feature: `official_server.py [http]`, on a free port.
+"""A server of the official SDK's with every kind of feature: `official_server.py [http | pages]`, on a free port.
+
+With `pages` it is another one, which lists its tools one to a page.
 
 Runs in the peers' own environment, and knows nothing of Bascule.
 """
@@ -9,8 +11,11 @@ import sys
 import warnings
 from typing import Any
 
+from mcp.server import Server
 from mcp.server.mcpserver import AssistantMessage, Context, Image, MCPServer, UserMessage
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
+from mcp_types import ListToolsResult, PaginatedRequestParams, Tool
 from pydantic import BaseModel
 
 PIXEL = bytes.fromhex("89504e470d0a1a0a")
@@ -116,9 +121,23 @@ def review(code: str, tone: str = "kind") -> list[Any]:
     return [UserMessage(f"Review this in a {tone} tone: {code}"), AssistantMessage("Gladly.")]
 
 
+async def list_tools(_: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
+    place = int(params.cursor) if params and params.cursor else 0
+    tool = Tool(name=f"tool-{place}", input_schema={"type": "object"})
+    return ListToolsResult(tools=[tool], next_cursor=str(place + 1) if place < 4 else None)
+
+
+async def serve_pages() -> None:
+    pages = Server("pages", on_list_tools=list_tools)
+    async with stdio_server() as (reading, writing):
+        await pages.run(reading, writing, pages.create_initialization_options())
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)
     if sys.argv[1:] == ["http"]:
         server.run("streamable-http", port=0)
+    elif sys.argv[1:] == ["pages"]:
+        asyncio.run(serve_pages())
     else:
         server.run("stdio")

@@ -7,7 +7,6 @@ it got. It checks that by itself too: messages against its models, structured co
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +21,8 @@ NOT_FOUND = {"auto": -32602, "legacy": -32002}
 
 
 def sql_server(transport: str) -> list[str]:
-    """The command that serves the sample shop; the Python door where there is no command line."""
-    if find_spec("bascule.cli.main"):
-        program = str(Path(sys.executable).with_name("bascule"))
-        port = ["--port", "0"] if transport == "http" else []
-        return [program, "serve", "sql", "--transport", transport, *port]
-    port = "" if transport == "stdio" else ", port=0"
-    door = f"from bascule.servers.sql.server import build; build().run({transport!r}{port})"
-    return [sys.executable, "-c", door]
+    port = ["--port", "0"] if transport == "http" else []
+    return [str(Path(sys.executable).with_name("bascule")), "serve", "sql", "--transport", transport, *port]
 
 
 def chatty_server(transport: str) -> list[str]:
@@ -61,12 +54,11 @@ SHOP = {
     "prompt": ("get_prompt", {"name": "nl_to_sql", "arguments": {"description": "Who buys?", "table": "orders"}}),
     "unknown prompt": ("get_prompt", {"name": "nothing", "arguments": {}}),
 }
-
-
 CHAT = {
     "tools": ("list_tools", {}),
     "climb": called("climb", {"steps": 3}),
     "sum": called("add", {"parts": [1, 2, 3]}),
+    "crowd": ("crowd", {"calls": [{"name": "add", "arguments": {"parts": [n, n]}} for n in range(40)]}),
     "mixed": called("mixed"),
     "fail": called("fail"),
     "crash": called("crash"),
@@ -77,12 +69,12 @@ CHAT = {
     "hangs": called("hang", read_timeout_seconds=0.5),
     "still there": called("add", {"parts": []}),
 }
-SET_LEVEL = {"level": ("set_logging_level", {"level": "info"})}
-"""The handshake era's way to ask for log messages; in the other the client says so in every request."""
+HANDSHAKE_CHAT = {"ping": ("send_ping", {}), "level": ("set_logging_level", {"level": "info"}), **CHAT}
+"""In the handshake era log messages are asked for once; in the other the client says so in every request."""
 
 QUESTIONS = {
     **{(sql_server, *way): SHOP for way in WAYS},
-    **{(chatty_server, *way): CHAT if way[1] == "auto" else SET_LEVEL | CHAT for way in WAYS},
+    **{(chatty_server, *way): CHAT if way[1] == "auto" else HANDSHAKE_CHAT for way in WAYS},
     **{(chatty_server, transport, "2026-07-28"): {"sum": CHAT["sum"]} for transport in ("stdio", "http")},
 }
 
@@ -223,6 +215,11 @@ def test_progress_arrives_before_the_result(chat):
 def test_log_messages_of_the_wanted_level_arrive(chat):
     steps = [{"level": "info", "logger": "climber", "data": {"step": step}} for step in (1, 2, 3)]
     assert chat["logs"] == [*steps, {"level": "warning", "data": "on top"}]
+
+
+def test_many_calls_at_once_are_told_apart(chat):
+    totals = [result["structuredContent"]["total"] for result in chat["crowd"]["results"]]
+    assert totals == [2 * n for n in range(40)]
 
 
 def test_results_of_every_kind_are_understood(chat):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from bascule.cli import targets
+from bascule.cli import logs, targets
 from bascule.errors import ConfigError
 from bascule.late import late
 
@@ -84,6 +84,7 @@ async def connected(aimed: Aim, options: Options) -> "AsyncIterator[Client]":
         raise ConfigError("--timeout takes a number of seconds above 0")
     if options.env and aimed.command is None:
         raise ConfigError("--env is for a command after --")
+    logs.for_client(options.debug)
     client: Client = late("bascule.client.client:Client")(
         _target(aimed, options),
         era=options.era,

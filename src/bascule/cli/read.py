@@ -43,5 +43,6 @@ async def _contents(client: "Client", uri: str) -> "ReadResourceResult":
     except MCPError as error:
         if error.code not in _NOT_FOUND:
             raise
-        known = [resource.uri for resource in await client.list_resources()]
+        offered = client.capabilities.resources is not None
+        known = [resource.uri for resource in await client.list_resources()] if offered else []
         raise MCPError(unknown(f"{error.message}:", uri, known), code=error.code) from error

@@ -4,7 +4,6 @@ Knows targets and the wiring in `bascule.serve`. Over stdio the descriptors are 
 imported, so that nothing it prints while loading reaches the client.
 """
 
-import logging
 import signal
 import sys
 from types import FrameType
@@ -12,11 +11,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from bascule.cli import exits, targets
+from bascule.cli import exits, logs, targets
 from bascule.errors import ConfigError
 from bascule.late import late
-
-Level = Literal["debug", "info", "warning", "error"]
 
 
 def serve(
@@ -30,7 +27,7 @@ def serve(
     reload: bool = False,
     allow_unauthenticated: bool = False,
     config: Annotated[str | None, Parameter(metavar="FILE")] = None,
-    log_level: Annotated[Level, Parameter(alias="-l", show_default=True)] = "warning",
+    log_level: Annotated[logs.Level, Parameter(alias="-l", show_default=True)] = "warning",
     debug: bool = False,
 ) -> int:
     """Serve until the input closes (stdio), or until Ctrl-C or SIGTERM, which end it with exit code 0.
@@ -61,7 +58,7 @@ def serve(
     if reload:
         words = _without(sys.argv[1:], "--reload")
         return int(late("bascule.cli.reload:supervise")(words, targets.folder(target)))
-    _log(log_level)
+    logs.for_server(log_level)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if transport == "stdio":
@@ -93,12 +90,6 @@ def _http(target: str, db: str | None, config: str | None, **overrides: Any) -> 
         shown = f"[{http.host}]" if ":" in http.host else http.host
         _hint(f"Connect with: bascule list http://{shown}:{http.port}{http.path} (Ctrl-C stops the server)")
     late("bascule.serve:run")(application, "http", settings=settings, **overrides)
-
-
-def _log(level: Level) -> None:
-    """Logs go to standard error: as plain lines at a terminal, with level and origin elsewhere."""
-    form = "%(message)s" if sys.stderr.isatty() and level != "debug" else "%(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr)
 
 
 def _hint(line: str) -> None:

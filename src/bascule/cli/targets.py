@@ -144,7 +144,7 @@ def _named(module: ModuleType, name: str, target: str) -> Any:
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise ConfigError(unknown("It has no server object", name, _servers(module)))
+            raise ConfigError(unknown("it has no server object", name, _servers(module)))
         found = getattr(found, part)
     if not _is_server(found):
         raise ConfigError(f"{name} is a {type(found).__name__}, not a Server")

@@ -73,61 +73,28 @@ class Feature(Protocol):
     def name(self) -> str: ...
 
 
-class Exchange:
+class Exchange(Struct, kw_only=True, eq=False):
     """One request, decoded.
 
     `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
     `variables` are what a URI template took from the URI that is read.
     """
 
-    __slots__ = (
-        "cancelled",
-        "conversation",
-        "feature",
-        "headers",
-        "last_progress",
-        "log_level",
-        "method",
-        "notify",
-        "params",
-        "peer",
-        "principal",
-        "progress_token",
-        "raw_params",
-        "request_id",
-        "variables",
-    )
-
-    def __init__(
-        self,
-        *,
-        method: str,
-        request_id: RequestId,
-        params: RequestParams,
-        raw_params: Raw | None,
-        peer: Peer,
-        principal: Principal,
-        notify: Notify,
-        headers: Mapping[str, str] | None = None,
-        progress_token: ProgressToken | None = None,
-        log_level: LogLevel | None = None,
-        conversation: Conversation | None = None,
-    ) -> None:
-        self.conversation = conversation
-        self.method = method
-        self.request_id = request_id
-        self.params = params
-        self.raw_params = raw_params
-        self.peer = peer
-        self.principal = principal
-        self.notify = notify
-        self.headers = headers
-        self.progress_token = progress_token
-        self.log_level = log_level
-        self.feature: Feature | None = None
-        self.cancelled = False
-        self.variables: Mapping[str, str] = {}
-        self.last_progress: float | None = None
+    method: str
+    request_id: RequestId
+    params: RequestParams
+    raw_params: Raw | None
+    peer: Peer
+    principal: Principal
+    notify: Notify
+    headers: Mapping[str, str] | None = None
+    progress_token: ProgressToken | None = None
+    log_level: LogLevel | None = None
+    conversation: Conversation | None = None
+    feature: Feature | None = None
+    cancelled: bool = False
+    last_progress: float | None = None
+    variables: Mapping[str, str] = {}
 
 
 class Guard(Protocol):

@@ -3,6 +3,7 @@
 Knows the seams of an era and the handler; does not know which era it is, or what carries the bytes.
 """
 
+import asyncio
 import logging
 import os
 from typing import NamedTuple
@@ -24,16 +25,25 @@ class Settled(NamedTuple):
 
 
 async def settle(application: Application, era: ServerEra, exchange: Exchange) -> Settled:
-    """Run the handler and encode its result, or its error. Only cancellation escapes."""
+    """Run the handler and encode its result, or its error. Only a cancellation from outside escapes."""
     try:
         result = await era.methods[exchange.method].answer(application, exchange)
         return Settled(encode(Response(exchange.request_id, era.stamp(exchange, result))))
     except MCPError as error:
         return refusal(era, error, exchange.request_id)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if exchange.cancelled or task is None or task.cancelling():
+            raise
+        return _failed(era, exchange)
     except Exception:
-        reference = os.urandom(4).hex()
-        log.exception("%s failed (reference %s)", exchange.method, reference)
-        return refusal(era, InternalError(f"Internal error (reference {reference})"), exchange.request_id)
+        return _failed(era, exchange)
+
+
+def _failed(era: ServerEra, exchange: Exchange) -> Settled:
+    reference = os.urandom(4).hex()
+    log.error("%s failed (reference %s)", exchange.method, reference, exc_info=True)
+    return refusal(era, InternalError(f"Internal error (reference {reference})"), exchange.request_id)
 
 
 def refusal(era: ServerEra, error: MCPError, request_id: RequestId) -> Settled:

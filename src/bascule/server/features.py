@@ -125,7 +125,7 @@ def tool_feature(home: Home, definition: Tool, parameters: Parameters, output: O
             return failure(error)
         except MCPError:
             raise
-        except Exception:
+        except (Exception, SystemExit):
             reference = os.urandom(4).hex()
             log.exception("tool %s failed (reference %s)", definition.name, reference)
             return _unexpected(definition.name, reference)
@@ -210,7 +210,7 @@ def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange
             raise InternalError(error.message) from None
         except MCPError:
             raise
-        except Exception:
+        except (Exception, SystemExit):
             reference = os.urandom(4).hex()
             log.exception("%s failed (reference %s)", what, reference)
             raise InternalError(f"Internal error (reference {reference})") from None

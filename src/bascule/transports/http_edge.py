@@ -5,25 +5,13 @@ derived from the request itself, so a rebound DNS name stays outside.
 Source: specification 2026-07-28, basic/transports/streamable-http, "Security & Endpoint"; Fetch standard, "CORS".
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from fnmatch import fnmatchcase
-from typing import Any
 from urllib.parse import urlsplit
 
 from bascule.engine.settings import HttpSettings
-from bascule.errors import InvalidRequest, MCPError
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-RawHeaders = list[tuple[bytes, bytes]]
-
-SESSION = "mcp-session-id"
-VERSION = "mcp-protocol-version"
+from bascule.transports.http_headers import Forbidden, Headers, RawHeaders, Receive
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_ONCE = (b"host", b"origin", b"authorization", b"content-type", b"content-length", b"mcp-")
 _MEMORY = 1024
 _METHODS = b"POST, GET, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
@@ -40,49 +28,6 @@ _REQUEST_HEADERS = (
 _EXPOSED = b"Mcp-Session-Id, WWW-Authenticate, Retry-After"
 
 
-class Headers(Mapping[str, str]):
-    """A request's headers, names in lower case. Decoded when asked for."""
-
-    __slots__ = ("raw",)
-
-    def __init__(self, pairs: RawHeaders) -> None:
-        """Raises InvalidRequest where a header that must be unique is repeated: no two readers would agree on it."""
-        self.raw = dict(pairs)
-        if len(self.raw) != len(pairs):
-            self._join(pairs)
-
-    def __getitem__(self, name: str) -> str:
-        return self.raw[name.encode("latin-1")].decode("latin-1")
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value, or `default`."""
-        value = self.raw.get(name.encode("latin-1"))
-        return default if value is None else value.decode("latin-1")
-
-    def __iter__(self) -> Iterator[str]:
-        return (name.decode("latin-1") for name in self.raw)
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def _join(self, pairs: RawHeaders) -> None:
-        joined: dict[bytes, bytes] = {}
-        for name, value in pairs:
-            if name in joined:
-                if name.startswith(_ONCE):
-                    raise InvalidRequest(f"Invalid request: the header {name.decode('latin-1')} is repeated")
-                joined[name] += b", " + value
-            else:
-                joined[name] = value
-        self.raw = joined
-
-
-class Forbidden(MCPError):
-    """The edge refuses the request; `status` says how."""
-
-    code = -32600
-
-
 class Edge:
     """Lets requests in or refuses them, by the settings of one endpoint."""
 
@@ -93,15 +38,15 @@ class Edge:
             public = urlsplit(settings.public_url)
             self._hosts.append(public.netloc.lower())
             self._origins.append(f"{public.scheme}://{public.netloc}".lower())
-        self._known_hosts: set[bytes] = set()
-        self._cors: dict[bytes, RawHeaders] = {}
+        self._known_hosts: set[str] = set()
+        self._cors: dict[str, RawHeaders] = {}
 
     def admit(self, headers: Headers) -> RawHeaders:
         """The CORS headers for the answer, none for a request without Origin. Raises Forbidden."""
-        host = headers.raw.get(b"host")
-        if host is None or host not in self._known_hosts:
+        host = headers.get("host", "")
+        if host not in self._known_hosts:
             self._check_host(host)
-        origin = headers.raw.get(b"origin")
+        origin = headers.get("origin")
         if origin is None:
             return []
         known = self._cors.get(origin)
@@ -110,7 +55,7 @@ class Edge:
     def preflight(self, headers: Headers) -> RawHeaders:
         """The answer to a CORS preflight: methods and headers that a browser may send. Raises Forbidden."""
         cors = self.admit(headers)
-        asked = str(headers.get("access-control-request-headers", "")).lower().replace(" ", "").split(",")
+        asked = headers.get("access-control-request-headers", "").lower().replace(" ", "").split(",")
         allowed = [name for name in asked if name in _REQUEST_HEADERS or name.startswith("mcp-param-")]
         return [
             *cors,
@@ -119,19 +64,19 @@ class Edge:
             (b"access-control-max-age", b"600"),
         ]
 
-    def _check_host(self, host: bytes | None) -> None:
-        text = "" if host is None else host.decode("latin-1").lower()
+    def _check_host(self, host: str) -> None:
+        text = host.lower()
         name = _without_port(text)
         if not text or not any(_matches(pattern, text, name) for pattern in (*_LOOPBACK, *self._hosts)):
             raise Forbidden(
                 f"The host {text[:100]!r} is not served here; add it to allowed_hosts in the server's [http] settings",
                 status=421,
             )
-        if host is not None and len(self._known_hosts) < _MEMORY:
+        if len(self._known_hosts) < _MEMORY:
             self._known_hosts.add(host)
 
-    def _check_origin(self, origin: bytes) -> RawHeaders:
-        text = origin.decode("latin-1").lower()
+    def _check_origin(self, origin: str) -> RawHeaders:
+        text = origin.lower()
         scheme, _, netloc = text.partition("://")
         local = scheme in ("http", "https") and _without_port(netloc) in _LOOPBACK
         if not local and not any(fnmatchcase(text, pattern) for pattern in self._origins):
@@ -141,7 +86,7 @@ class Edge:
                 status=403,
             )
         cors = [
-            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-origin", origin.encode("latin-1")),
             (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"Origin"),
         ]
@@ -153,7 +98,7 @@ class Edge:
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     """The whole body. Raises Forbidden (413) as soon as it is known to be longer than `limit` bytes, and
     ConnectionError where the client went away."""
-    length = headers.raw.get(b"content-length", b"")
+    length = headers.get("content-length", "")
     if length.isdigit() and int(length[:20]) > limit:
         raise _too_large(limit)
     message = await receive()
@@ -173,30 +118,6 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)
-
-
-def check_content_type(headers: Headers) -> None:
-    """Raise Forbidden (415) unless the body is declared as JSON, which a browser form cannot do."""
-    given = headers.raw.get(b"content-type", b"")
-    if given != b"application/json" and given.partition(b";")[0].strip().lower() != b"application/json":
-        raise Forbidden("The Content-Type must be application/json", status=415)
-
-
-def accepts(headers: Headers) -> tuple[bool, bool]:
-    """Whether the client takes JSON, and whether it takes an event stream. Raises Forbidden (406) where neither.
-
-    A client without an Accept header takes JSON.
-    """
-    given = headers.raw.get(b"accept")
-    if given is None:
-        return True, False
-    given = given.lower()
-    anything = b"*/*" in given
-    json = anything or b"application/json" in given or b"application/*" in given
-    stream = anything or b"text/event-stream" in given or b"text/*" in given
-    if not json and not stream:
-        raise Forbidden("The Accept header must list application/json and text/event-stream", status=406)
-    return json, stream
 
 
 def _too_large(limit: int) -> Forbidden:

@@ -6,7 +6,7 @@ Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving M
 
 from bascule.engine.framing import encode_event
 from bascule.errors import MCPError
-from bascule.transports.http_edge import RawHeaders, Send
+from bascule.transports.http_headers import Accepted, RawHeaders, Send
 from bascule.wire.jsonrpc import Request, encode, error_response
 
 _JSON = (b"content-type", b"application/json")
@@ -30,10 +30,9 @@ class Reply:
         self._closed = False
         self.extra = extra
 
-    def takes(self, json: bool, stream: bool) -> None:
+    def takes(self, accepted: Accepted) -> None:
         """What the client has said that it accepts."""
-        self._json = json
-        self._stream = stream
+        self._json, self._stream = accepted
 
     async def notify(self, notice: Request) -> None:
         """Send a notification now; dropped where the client takes no stream."""

@@ -13,23 +13,25 @@ from msgspec import UNSET
 
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
-from bascule.engine.exchange import ANONYMOUS, Principal
+from bascule.engine.exchange import ANONYMOUS, Exchange, Principal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import InternalError, InvalidRequest, MCPError
+from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.lifespan import Lifespan, State
-from bascule.runtime.settle import refusal, settle
-from bascule.transports.http_edge import (
+from bascule.runtime.settle import Settled, refusal, settle
+from bascule.transports.http_edge import Edge, read_body
+from bascule.transports.http_headers import (
+    SESSION,
     VERSION,
-    Edge,
     Forbidden,
     Headers,
     Receive,
     Scope,
     Send,
-    accepts,
+    accepted,
     check_content_type,
-    read_body,
+    read_headers,
 )
 from bascule.transports.http_reply import Reply
 from bascule.transports.watch import Watch
@@ -89,7 +91,7 @@ class HttpServer:
             await self._health(path, reply)
             return
         try:
-            headers = Headers(scope["headers"])
+            headers = read_headers(scope["headers"])
             if path not in self._paths:
                 raise Forbidden(f"Nothing is served here; the MCP endpoint is {self._settings.path}", status=404)
             method = scope["method"]
@@ -109,7 +111,7 @@ class HttpServer:
     async def _endpoint(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
         if method == "POST":
             await self._post(headers, reply, receive)
-        elif method not in ("GET", "DELETE") or headers.get("mcp-session-id") is None:
+        elif method not in ("GET", "DELETE") or SESSION not in headers:
             await self._not_allowed(reply)
         elif method == "GET":
             _check_takes_stream(headers)
@@ -119,7 +121,7 @@ class HttpServer:
 
     async def _post(self, headers: Headers, reply: Reply, receive: Receive) -> None:
         check_content_type(headers)
-        reply.takes(*accepts(headers))
+        reply.takes(accepted(headers))
         body = await read_body(receive, headers, self._settings.max_body_bytes)
         principal = self._principal(headers)
         if is_batch(body):
@@ -148,20 +150,27 @@ class HttpServer:
         except MCPError as error:
             await reply.finish(*refusal(era, error, frame.id))
             return
+        step = first_step(settle(self._application, era, exchange))
+        settled = await self._watched(step, exchange, receive) if isinstance(step, Suspended) else step
+        if settled is None:
+            reply.abandon()
+        else:
+            await reply.finish(*settled)
+
+    async def _watched(self, settling: Suspended[Settled], exchange: Exchange, receive: Receive) -> Settled | None:
+        """The answer; None where the client left before it was ready."""
         watch = Watch(exchange, receive)
         try:
-            settled = await settle(self._application, era, exchange)
+            settled = await settling
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not exchange.cancelled or task is None:
                 raise
             task.uncancel()
-            reply.abandon()
-            return
+            return None
         finally:
             watch.stop()
-        if not exchange.cancelled:
-            await reply.finish(*settled)
+        return None if exchange.cancelled else settled
 
     def _principal(self, headers: Headers) -> Principal:
         return ANONYMOUS
@@ -205,5 +214,5 @@ class HttpServer:
 
 
 def _check_takes_stream(headers: Headers) -> None:
-    if not accepts(headers)[1]:
+    if not accepted(headers).stream:
         raise InvalidRequest("The Accept header must list text/event-stream", status=406)

@@ -18,7 +18,7 @@ from bascule.eras.classify import check_batch, check_version_header
 from bascule.eras.handshake import INITIALIZE, Handshake
 from bascule.errors import InvalidRequest, MCPError
 from bascule.runtime.settle import Settled, refusal, settle
-from bascule.transports.http_edge import SESSION, VERSION, Headers, Receive
+from bascule.transports.http_headers import SESSION, VERSION, Headers, Receive
 from bascule.transports.http_reply import Reply
 from bascule.transports.session_ids import SessionIds
 from bascule.wire.jsonrpc import Frame, RequestId, decode, encode, error_response, split_batch

@@ -1,0 +1,91 @@
+"""A request's HTTP headers: read in one pass, and what they say of content type and accepted answers.
+
+Also the names of ASGI's shapes, which every HTTP module here uses.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from bascule.errors import InvalidRequest, MCPError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+Headers = Mapping[str, str]
+"""Names in lower case."""
+
+SESSION = "mcp-session-id"
+VERSION = "mcp-protocol-version"
+
+_JSON = "application/json"
+_ONCE = ("host", "origin", "authorization", "content-type", "content-length", "mcp-")
+
+
+class Forbidden(MCPError):
+    """The edge refuses the request; `status` says how."""
+
+    code = -32600
+
+
+class Accepted(NamedTuple):
+    """What forms of answer a client takes."""
+
+    json: bool
+    stream: bool
+
+
+def read_headers(pairs: RawHeaders) -> Headers:
+    """The headers by name. Raises InvalidRequest where one that must be unique is repeated: no two readers would
+    agree on it."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+    return headers if len(headers) == len(pairs) else _joined(pairs)
+
+
+def check_content_type(headers: Headers) -> None:
+    """Raise Forbidden (415) unless the body is declared as JSON, which a browser form cannot do."""
+    given = headers.get("content-type", "")
+    if given != _JSON and given.partition(";")[0].strip().lower() != _JSON:
+        raise Forbidden("The Content-Type must be application/json", status=415)
+
+
+def accepted(headers: Headers) -> Accepted:
+    """What the client takes; without an Accept header, JSON. Raises Forbidden (406) where it takes neither."""
+    found = _accepted(headers.get("accept", _JSON))
+    if not found.json and not found.stream:
+        raise Forbidden("The Accept header must list application/json and text/event-stream", status=406)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _accepted(given: str) -> Accepted:
+    kinds = {part.partition(";")[0].strip() for part in given.lower().split(",") if not _refused(part)}
+    anything = "*/*" in kinds
+    return Accepted(
+        json=anything or bool({_JSON, "application/*"} & kinds),
+        stream=anything or bool({"text/event-stream", "text/*"} & kinds),
+    )
+
+
+def _refused(part: str) -> bool:
+    """Whether a media range has the quality 0, which means "not this"."""
+    for parameter in part.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return value.strip().rstrip("0").rstrip(".") == ""
+    return False
+
+
+def _joined(pairs: RawHeaders) -> Headers:
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name not in joined:
+            joined[name] = value
+        elif name.startswith(_ONCE):
+            raise InvalidRequest(f"Invalid request: the header {name} is repeated")
+        else:
+            joined[name] += ", " + value
+    return joined
