@@ -365,3 +365,33 @@ def test_an_option_that_this_version_does_not_enforce_is_refused():
     for option in ("scopes", "timeout", "rate", "confirm", "untrusted"):
         with pytest.raises(TypeError, match=option):
             Server("t").tool(**{option: 1})
+
+
+@pytest.mark.parametrize(
+    "thrown", [SystemExit(3), asyncio.CancelledError(), TimeoutError(), ExceptionGroup("g", [OSError()])]
+)
+async def test_whatever_a_handler_throws_is_one_failed_call_and_never_the_servers_end(thrown):
+    app = Server("t")
+
+    @app.tool
+    async def throws() -> str:
+        raise thrown
+
+    @app.tool
+    def throws_in_a_thread() -> str:
+        raise thrown
+
+    @app.resource("x://y")
+    async def resource() -> str:
+        raise thrown
+
+    async with Client(app, timeout=5) as client:
+        for name in ("throws", "throws_in_a_thread"):
+            try:
+                assert (await client.call_tool(name)).is_error
+            except MCPError as error:
+                assert error.code == -32603
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource("x://y")
+        assert caught.value.code == -32603
+        assert (await client.list_tools())[0].name == "throws"

@@ -31,18 +31,18 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
         return Settled(encode(Response(exchange.request_id, era.stamp(exchange, result))))
     except MCPError as error:
         return refusal(era, error, exchange.request_id)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if exchange.cancelled or task is None or task.cancelling():
             raise
-        return _failed(era, exchange)
-    except Exception:
-        return _failed(era, exchange)
+        return _failed(era, exchange, error)
+    except Exception as error:
+        return _failed(era, exchange, error)
 
 
-def _failed(era: ServerEra, exchange: Exchange) -> Settled:
+def _failed(era: ServerEra, exchange: Exchange, error: BaseException) -> Settled:
     reference = os.urandom(4).hex()
-    log.error("%s failed (reference %s)", exchange.method, reference, exc_info=True)
+    log.error("%s failed (reference %s)", exchange.method, reference, exc_info=error)
     return refusal(era, InternalError(f"Internal error (reference {reference})"), exchange.request_id)
 
 
