@@ -28,6 +28,7 @@ install_everything() {
 mkdir -p "$peers"
 wanted=$(digest "$pins/constraints.txt")
 if ! done_already sdk "$wanted"; then
+    rm -f "$peers/.installed-sdk"
     install_sdk
     echo "$wanted" >"$peers/.installed-sdk"
 fi
@@ -39,5 +40,6 @@ if ! command -v npm >/dev/null; then
     echo "peers: no npm, so server-everything is not fetched and its tests will be skipped" >&2
     exit 0
 fi
+rm -f "$peers/.installed-everything"
 install_everything
 echo "$wanted" >"$peers/.installed-everything"

@@ -45,7 +45,7 @@ def test_text_and_structure_are_shown_once(texts, structured, printed):
 def test_rows_and_fields_are_a_table_of_plain_columns():
     structured = {"rows": [["a\nb", 1.5, None], ["c", 20, {"x": 1}]], "fields": [{"name": "n"}, {"name": "v"}, "j"]}
     lines = shown(CallToolResult([TextContent("…")], structured)).splitlines()
-    assert lines == ["n       v  j", "a b   1.5  null", 'c      20  {"x": 1}']
+    assert lines == ["n      v  j", "a b  1.5  null", 'c     20  {"x": 1}']
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_url_is_called_with_headers():
     assert "list_tables" in listed.stdout
     assert called.stdout == "two\n  2\n"
     assert refused.returncode == 5
-    assert "HTTP 404" in refused.stderr
+    assert "Nothing is served here" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,8 @@ def test_ctrl_c_ends_a_call_with_code_130(folder):
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=20)
     assert (child.returncode, out) == (130, "")
-    assert err == "Interrupted\n"
+    assert err.endswith("Interrupted\n")
+    assert "Traceback" not in err
 
 
 def at_a_terminal(*own: str, cwd: Path | None = None, **extra: str) -> str:

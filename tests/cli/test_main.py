@@ -1,6 +1,7 @@
 """The entry point: help, version, exit codes and the one line that goes with them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,16 @@ def test_every_command_has_help_with_examples_that_fits_a_terminal(name):
     assert "Examples:" in done.stdout
     assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
     assert done.stdout.isascii()
+
+
+def test_the_documentation_knows_every_command_option_and_exit_code():
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+    pages = "\n".join(run(name, "--help").stdout for name in main.COMMANDS)
+    options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", pages, re.MULTILINE))
+    codes = [line.split()[0] for line in exits.TABLE.splitlines()]
+    wanted = [f"`bascule {name}" for name in main.COMMANDS] + [f"`{option}" for option in sorted(options)]
+    assert len(options) > 15
+    assert [text for text in [*wanted, *(f"| {code} |" for code in codes)] if text not in page] == []
 
 
 @pytest.mark.parametrize("line", [["--help"], ["serve", "x", "--help"]])

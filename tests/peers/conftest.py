@@ -27,7 +27,7 @@ def everything() -> list[str]:
     """The command of server-everything, without its transport."""
     program = PEERS / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"
     node = find_node()
-    if node is None or not program.exists():
+    if not (PEERS / ".installed-everything").exists() or node is None or not program.exists():
         missing("NODE.JS 22 OR SERVER-EVERYTHING")
     return [str(node), str(program)]
 

@@ -121,7 +121,7 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._shown = bool(text)
-        width = os.get_terminal_size(2).columns
+        width = os.get_terminal_size(2).columns or 80
         sys.stderr.write(f"\r{text[: width - 1]}\x1b[K")
         sys.stderr.flush()
 
