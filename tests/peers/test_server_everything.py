@@ -149,10 +149,7 @@ async def the_prompts_are_rendered(client: Client) -> None:
         await client.get_prompt("args-prompt", {})
 
 
-NO_STREAM = pytest.mark.xfail(raises=TimeoutError, reason="after a handshake over HTTP the client opens no GET stream")
-
-
-@pytest.mark.parametrize("transport", ["stdio", pytest.param("http", marks=NO_STREAM)])
+@pytest.mark.parametrize("transport", ["stdio", "http"])
 async def test_what_the_server_says_unasked_arrives(request, transport):
     logs: asyncio.Queue[Any] = asyncio.Queue()
     notices: asyncio.Queue[Any] = asyncio.Queue()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx2
 import pytest
 
-from bascule import Context, Server
+from bascule import Client, Context, Server
 from tests.messages import ACCEPT, META, PREFIX, headers, initialize, legacy, request
 from tests.serving import serving
 
@@ -661,3 +661,13 @@ def test_a_lifespan_that_fails_is_told_without_its_details(http, caplog):
     assert sent[0]["status"] == 503
     assert b"secret-host" not in sent[1]["body"]
     assert "secret-host" in caplog.text
+
+
+async def test_our_own_client_listens_after_a_handshake_and_lets_go_at_the_end(app):
+    with serving(app) as running:
+        async with Client(running.url, era="legacy", on_log=print) as client:
+            while not running.server.config.app._handshake or not running.server.config.app._handshake._streams:
+                await asyncio.sleep(0)
+            assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+        async with Client(running.url, era="legacy") as quiet:
+            await quiet.ping()

@@ -108,7 +108,7 @@ def _labels(leaf: dict[str, Any], root: dict[str, Any], depth: int) -> Iterator[
     if options:
         yield from (_compact(option) for option in options)
         return
-    for kind in sorted(_kinds(leaf), key="null".__eq__):
+    for kind in sorted(_kinds(leaf), key=lambda kind: (kind == "null", kind)):
         items = leaf.get("items")
         if kind == "array" and depth and isinstance(items, dict):
             inner = [label for one in _leaves(items, root, depth) for label in _labels(one, root, depth - 1)]

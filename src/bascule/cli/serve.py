@@ -102,4 +102,4 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _without(words: list[str], option: str) -> list[str]:
-    return [word for word in words if word != option]
+    return [word for word in words if word.partition("=")[0] != option]

@@ -44,6 +44,11 @@ class Inbox:
         self._notices = None if on_notice is None else Courier(on_notice)
         self._progress: dict[ProgressToken, Courier] = {}
 
+    @property
+    def listened(self) -> bool:
+        """Whether somebody wants what a server says unasked."""
+        return self._logs is not None or self._notices is not None
+
     def renew(self) -> None:
         """Forget a connection that has ended: its successor has ids of its own."""
         self.link = Link()

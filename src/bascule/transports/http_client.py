@@ -21,7 +21,7 @@ from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
 from bascule.wire.jsonrpc import Request, RequestId, decode, encode
-from bascule.wire.notices import CANCELLED, CancelledParams
+from bascule.wire.notices import CANCELLED, INITIALIZED, CancelledParams
 
 log = logging.getLogger("bascule")
 
@@ -93,6 +93,8 @@ class HttpConnection:
     async def notify(self, method: str, outbound: Outbound) -> None:
         """Post a notification. Raises as `call` does where the server refuses it."""
         await self._post(encode(Request(method, outbound.params)), self._headers(outbound.headers))
+        if method == INITIALIZED and self._inbox.listened:
+            _run(_quietly(self._listen()), self._drains)
 
     async def close(self) -> None:
         """Say what is still to be said, end the session, and close all connections."""
@@ -153,7 +155,23 @@ class HttpConnection:
                 if waiter.done():
                     return
 
-    def _take(self, data: bytes, request_id: RequestId) -> None:
+    async def _listen(self) -> None:
+        """Read what a handshake-era server says unasked, where it offers a stream for that."""
+        headers = {**self._headers(self._version), "Accept": "text/event-stream"}
+        response = await self._endpoint.send("GET", headers, patient=True)
+        chunks = response.aiter_bytes()
+        try:
+            if response.status_code == 200:
+                parser = EventParser(self._max_bytes)
+                with self._endpoint.translated():
+                    async for chunk in chunks:
+                        for event in parser.feed(chunk):
+                            if event.data:
+                                self._take(event.data)
+        finally:
+            await _discard(response, chunks)
+
+    def _take(self, data: bytes, request_id: RequestId | None = None) -> None:
         reply = self._inbox.take(data, request_id)
         if reply is not None:
             self._aside(self._post(reply, self._headers(self._version)))
