@@ -79,7 +79,9 @@ def _decoded(found: dict[str, Any]) -> Settings:
     except msgspec.ValidationError as error:
         unknown = _UNKNOWN.search(str(error))
         if unknown is None:
-            raise ConfigError(f"A setting does not fit: {error}") from None
+            reason, _, place = str(error).partition(" - at `$.")
+            section, _, key = place.rstrip("`").partition(".")
+            raise ConfigError(f"The setting {key or section} in [{section}] does not fit: {reason}") from None
         key, place = unknown["key"], unknown["place"] or ""
         shape: Any = {field.name: field.type for field in fields(Settings)}.get(place, Settings)
         where = f" in [{place}]" if place else ""

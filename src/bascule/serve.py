@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from bascule import config
@@ -16,11 +16,14 @@ from bascule.engine.application import Application
 from bascule.engine.settings import HttpSettings, Settings
 from bascule.errors import ConfigError
 from bascule.late import late
+from bascule.runtime.daemons import DaemonExecutor
 
 if TYPE_CHECKING:
     from bascule.transports.http_server import HttpServer
 
 log = logging.getLogger("bascule")
+
+Announce = Callable[[str], None]
 
 
 def run(
@@ -31,8 +34,12 @@ def run(
     port: int | None = None,
     allow_unauthenticated: bool = False,
     settings: Settings | None = None,
+    announce: Announce | None = None,
 ) -> None:
-    """Serve one application until its input closes or a signal arrives. Raises ConfigError."""
+    """Serve one application until its input closes or a signal arrives. Raises ConfigError.
+
+    `announce` is told the URL once clients can connect; without it, the log is.
+    """
     settings = config.load() if settings is None else settings
     _log_to_stderr()
     if transport == "stdio":
@@ -41,7 +48,7 @@ def run(
         http = config.http_settings(
             settings.http, host=host, port=port, allow_unauthenticated=allow_unauthenticated or None
         )
-        serve_http(application, http)
+        serve_http(application, http, announce)
     else:
         raise ConfigError(f"There is no transport {transport!r}; choose stdio or http")
 
@@ -64,24 +71,28 @@ def asgi(
     return server
 
 
-def serve_stdio(application: Application, settings: Settings) -> None:
-    """Serve over standard input and output."""
+def serve_stdio(application: Application, settings: Settings, streams: tuple[int, int] | None = None) -> None:
+    """Serve over standard input and output, or over two descriptors that were claimed already."""
     stdio = late("bascule.transports.stdio:serve")
-    claim = late("bascule.transports.stdio:claim")
-    if sys.stdin is not None and sys.stdin.isatty():
-        log.warning("Waiting for a client's messages on standard input; to serve over HTTP, choose the http transport")
-    reading, writing = claim()
-    _run(stdio(application, reading, writing, settings.stdio.max_line_bytes), asyncio.new_event_loop)
+    if streams is None:
+        if sys.stdin is not None and sys.stdin.isatty():
+            log.warning("Waiting for a client's messages on standard input; for HTTP, choose the http transport")
+        streams = late("bascule.transports.stdio:claim")()
+    _run(stdio(application, *streams, settings.stdio.max_line_bytes), asyncio.new_event_loop)
 
 
-def serve_http(application: Application, settings: HttpSettings) -> None:
+def serve_http(application: Application, settings: HttpSettings, announce: Announce | None = None) -> None:
     """Serve over HTTP. Raises ConfigError where the address is taken, or public and without credentials."""
     check_public(settings)
     sockets = _bind(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
     server = late("bascule.transports.uvicorn_server:UvicornServer")(asgi(application, settings=settings), settings)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    log.warning("Serving %s on http://%s:%d%s", application.facts.info.name, shown, port, settings.path)
+    url = f"http://{shown}:{port}{settings.path}"
+    if announce is None:
+        log.warning("Serving %s on %s", application.facts.info.name, url)
+    else:
+        announce(url)
     _run(server.serve(sockets), _quick_loop())
 
 
@@ -146,6 +157,7 @@ def _quick_loop() -> Any:
 def _run(main: Coroutine[Any, Any, None], new_loop: Any) -> None:
     """Run to the end; cancel what is left, but wait for no thread that hangs."""
     loop = new_loop()
+    loop.set_default_executor(DaemonExecutor())
     try:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(main)

@@ -259,3 +259,36 @@ def test_a_cancelled_call_is_not_answered(tmp_path):
         child.stdin.write(json.dumps(cancel).encode() + b"\n")
         assert ask(child, call("echo", {"text": "next"}, id="n"))["id"] == "n"
         assert child.stderr.readline() == b"cleaned\n"
+
+
+def test_a_thread_of_the_authors_own_that_hangs_does_not_keep_it_alive(tmp_path):
+    script = """
+@app.tool
+async def hang() -> str:
+    sys.stderr.write("hanging\\n"); sys.stderr.flush()
+    await asyncio.to_thread(threading.Event().wait)
+app.run()
+"""
+    with process(script, tmp_path) as child:
+        child.stdin.write(json.dumps(call("hang")).encode() + b"\n")
+        child.stdin.flush()
+        assert child.stderr.readline() == b"hanging\n"
+        child.stdin.close()
+        assert child.wait(5) == 0
+
+
+def test_asyncio_threads_work_and_fail_as_always(tmp_path):
+    script = """
+@app.tool
+async def work(n: int) -> list:
+    done = await asyncio.gather(*(asyncio.to_thread(lambda: n * 2) for _ in range(100)))
+    try:
+        await asyncio.to_thread(int, "x")
+    except ValueError:
+        done.append("failed")
+    return done
+app.run()
+"""
+    with process(script, tmp_path) as child:
+        text = ask(child, call("work", {"n": 2}))["result"]["content"][0]["text"]
+        assert json.loads(text) == [4] * 100 + ["failed"]

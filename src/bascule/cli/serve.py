@@ -74,22 +74,20 @@ def _stdio(target: str, db: str | None, config: str | None) -> None:
     settings = late("bascule.config:load")(config)
     if sys.stdin is not None and sys.stdin.isatty():
         _hint("Waiting for a client's messages on standard input; to serve over HTTP, add --transport http")
-    reading, writing = late("bascule.transports.stdio:claim")()
-    application = targets.load(target, db)
-    session = late("bascule.transports.stdio:serve")
-    late("asyncio:run")(session(application, reading, writing, settings.stdio.max_line_bytes))
+    streams = late("bascule.transports.stdio:claim")()
+    late("bascule.serve:serve_stdio")(targets.load(target, db), settings, streams)
 
 
 def _http(target: str, db: str | None, config: str | None, **overrides: Any) -> None:
     settings = late("bascule.config:load")(config)
-    http = late("bascule.config:http_settings")(
-        settings.http, **{**overrides, "allow_unauthenticated": overrides["allow_unauthenticated"] or None}
-    )
     application = targets.load(target, db)
-    if sys.stderr.isatty() and http.port:
-        shown = f"[{http.host}]" if ":" in http.host else http.host
-        _hint(f"Connect with: bascule list http://{shown}:{http.port}{http.path} (Ctrl-C stops the server)")
-    late("bascule.serve:run")(application, "http", settings=settings, **overrides)
+
+    def announce(url: str) -> None:
+        _hint(f"Serving {application.facts.info.name} on {url}")
+        if sys.stderr.isatty():
+            _hint(f"Connect with: bascule list {url} (Ctrl-C stops the server)")
+
+    late("bascule.serve:run")(application, "http", settings=settings, announce=announce, **overrides)
 
 
 def _hint(line: str) -> None:

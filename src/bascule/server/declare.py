@@ -1,9 +1,9 @@
 """Declaring: from a function and the options of its decorator to a feature. Everything wrong is said here, by name."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.exchange import Handler
 from bascule.errors import DeclarationError
 from bascule.guards import fold
 from bascule.late import late
@@ -151,13 +151,9 @@ def _template(
         icons=options.icons,
         meta=options.meta,
     )
-    lister = None if options.list is None else _lister(home, options.list)
+    lister = None if options.list is None else features.resource_lister(home, options.list, f"resource {options.uri!r}")
     feature = TemplateFeature(name, definition, template, handler, lister)
     return TemplateFeature(name, definition, template, fold(handler, feature), lister)
-
-
-def _lister(home: Home, function: ListResources) -> Callable[[Exchange], Awaitable[list[Resource]]]:
-    return lambda exchange: function(home.context(exchange))
 
 
 def _check_variables(what: str, signature: Signature, variables: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ Everything that can be decided at declaration is decided here: schemas, decoders
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Protocol
 
 from msgspec import UNSET, Struct
@@ -161,6 +161,16 @@ def prompt_handler(home: Home, parameters: Parameters, description: str | None, 
     return handler
 
 
+def resource_lister(home: Home, function: ListResources, what: str) -> Callable[[Exchange], Awaitable[list[Resource]]]:
+    """A function that lists the members of a template."""
+
+    async def lister(exchange: Exchange) -> list[Resource]:
+        with _told(f"the list of {what}"):
+            return await function(home.context(exchange))
+
+    return lister
+
+
 def failure(error: ToolError) -> CallToolResult:
     """The result that tells the model what went wrong."""
     return CallToolResult(
@@ -199,23 +209,30 @@ def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange
     context = home.context if parameters.wants_context else _no_context
 
     async def read(exchange: Exchange, values: Any) -> Any:
-        try:
+        with _told(what):
             arguments = parameters.parse(values)
             if parameters.is_async:
                 return await parameters.invoke(arguments, context(exchange))
             return await home.in_thread(parameters.invoke, arguments, context(exchange))
-        except InvalidArguments as error:
-            raise InvalidParams(error.message) from None
-        except ToolError as error:
-            raise InternalError(error.message) from None
-        except MCPError:
-            raise
-        except (Exception, SystemExit):
-            reference = os.urandom(4).hex()
-            log.exception("%s failed (reference %s)", what, reference)
-            raise InternalError(f"Internal error (reference {reference})") from None
 
     return read
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turn whatever a resource's or prompt's function raises into a JSON-RPC error."""
+    try:
+        yield
+    except InvalidArguments as error:
+        raise InvalidParams(error.message) from None
+    except ToolError as error:
+        raise InternalError(error.message) from None
+    except MCPError:
+        raise
+    except (Exception, SystemExit):
+        reference = os.urandom(4).hex()
+        log.exception("%s failed (reference %s)", what, reference)
+        raise InternalError(f"Internal error (reference {reference})") from None
 
 
 def _no_context(exchange: Exchange) -> None:
