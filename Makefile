@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev system npm peers demo test conformance check constraints clean
+.PHONY: help setup setup-dev system npm peers demo test conformance bench bench-setup check constraints clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## Show these lines
@@ -34,6 +34,13 @@ test: setup-dev system npm peers  ## Run the conformance suite and then all test
 
 conformance: setup-dev npm  ## Run the public conformance suite against server and client
 	@$(PY) -m tests.conformance.run $(CONFORMANCE_ARGS)
+
+bench: setup-dev $(if $(QUICK),,bench-setup)  ## Measure Bascule beside the floor and its peers (QUICK=1: only the floor)
+	@$(PY) -m bench $(if $(QUICK),--quick) $(BENCH_ARGS)
+	@$(PY) -m bench.gate --instructions
+
+bench-setup: setup-dev  ## Fetch the peers that the benchmark measures
+	@scripts/bench-setup.sh
 
 check: setup-dev  ## Check format, lint, types, layers, sizes, licences and addresses
 	@$(PY) -m ruff format --check .

@@ -28,8 +28,8 @@ class Serving:
 def serving(application: Application, **options) -> Iterator[Serving]:
     """Serve `application` until the block ends; yields once it accepts connections."""
     settings = HttpSettings(**{"port": 0, "shutdown_timeout": 3.0, **options})
-    sockets = _bind("127.0.0.1", 0)
     server = UvicornServer(asgi(application, settings=settings), settings)
+    sockets = _bind("127.0.0.1", 0)
     started = threading.Event()
     tick = server.on_tick
 

@@ -114,6 +114,7 @@ BYTES = [
     b",",
     b"\xf0\x9f",
     b"}",
+    b"[" * 129 + b'"' + b'\\"' * 500,
 ]
 
 
@@ -171,23 +172,30 @@ def check_answer(body):
             assert frame.error.code != -32603, frame.error.message
 
 
+async def settled(pump):
+    async with asyncio.timeout(10):
+        while pump.busy:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
 async def stream_survives(app, rng):
     answers = []
 
     async def drained():
         return None
 
-    pump = Pump(app, StreamRoute(app), LOCAL, answers.append, drained, limit=10_000)
+    pump = Pump(app, StreamRoute(app), LOCAL, answers.append, drained)
+    pump.open({})
     for number in range(A_STREAM):
         pump.feed(mutated(rng))
         if number % 50 == 0:
-            await pump.finish(5)
-    await pump.finish(5)
+            await settled(pump)
+    await settled(pump)
     for body in answers:
         check_answer(body)
     probe = json.dumps(request("tools/call", {"name": "add", "arguments": {"a": 1}}, id="probe")).encode()
     pump.feed(probe)
-    await pump.finish(5)
+    await settled(pump)
     assert b'"id":"probe"' in answers[-1]
 
 

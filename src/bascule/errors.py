@@ -45,7 +45,7 @@ class MCPError(BasculeError):
 
     def __init__(self, message: str, *, code: int | None = None, data: Any = None, status: int | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)
         self.data = data
         if code is not None:
             self.code = code

@@ -84,9 +84,9 @@ def serve_stdio(application: Application, settings: Settings, streams: tuple[int
 def serve_http(application: Application, settings: HttpSettings, announce: Announce | None = None) -> None:
     """Serve over HTTP. Raises ConfigError where the address is taken, or public and without credentials."""
     check_public(settings)
+    server = late("bascule.transports.uvicorn_server:UvicornServer")(asgi(application, settings=settings), settings)
     sockets = _bind(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
-    server = late("bascule.transports.uvicorn_server:UvicornServer")(asgi(application, settings=settings), settings)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{port}{settings.path}"
     if announce is None:
@@ -160,7 +160,7 @@ def _run(main: Coroutine[Any, Any, None], new_loop: Any) -> None:
     loop.set_default_executor(DaemonExecutor())
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(main)
+        _run_to_the_end(loop, loop.create_task(main))
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
@@ -170,6 +170,18 @@ def _run(main: Coroutine[Any, Any, None], new_loop: Any) -> None:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _run_to_the_end(loop: asyncio.AbstractEventLoop, main: "asyncio.Task[None]") -> None:
+    """Run a task; a SystemExit in another one, which asyncio lets through, is one failed call and not the end."""
+    while True:
+        try:
+            loop.run_until_complete(main)
+            return
+        except SystemExit:
+            if main.done():
+                raise
+            log.exception("a handler's task tried to end the process")
 
 
 def _log_to_stderr() -> None:

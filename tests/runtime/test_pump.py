@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bascule import Context, Server
+from bascule import CallToolResult, Context, MCPError, ResourceLink, Server
 from bascule.engine.exchange import LOCAL
 from bascule.eras.route import StreamRoute
 from bascule.runtime.pump import Pump
@@ -18,6 +18,7 @@ class Stream:
     def __init__(self, app, **options):
         self.answers = asyncio.Queue()
         self.pump = Pump(app, StreamRoute(app), LOCAL, self.answers.put_nowait, self.drained, **options)
+        self.pump.open({})
 
     async def drained(self):
         return None
@@ -252,16 +253,164 @@ async def test_a_batch_answers_its_bad_parts_and_is_silent_about_notices(app):
     assert (await stream.ask(b"[]"))["error"]["code"] == -32600
 
 
-async def test_a_full_stream_says_so_until_there_is_room(app):
+def cancelled(request_id):
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
+
+
+async def test_requests_beyond_the_limit_wait_their_turn_and_can_be_cancelled_meanwhile(app):
     stream = Stream(app, limit=2)
-    stream.send(call("wait", id=1), call("wait", id=2))
+    stream.send(call("wait", id=1), call("wait", id=2), call("wait", id=3), call("add", {"a": 1, "b": 2}, id=4))
+    await app.entered.wait()
+    assert stream.answers.empty()
+    stream.send(cancelled(3), cancelled(1))
+    assert (await stream.take())["id"] == 4
+    await stream.pump.finish(0)
+    assert len(app.left) == 2, "the request that was cancelled in the queue never ran"
+
+
+async def test_a_full_queue_says_so_until_there_is_room(app, monkeypatch):
+    monkeypatch.setattr("bascule.runtime.pump.MAX_QUEUED", 2)
+    stream = Stream(app, limit=1)
+    stream.send(call("wait", id=1), call("add", {"a": 1, "b": 2}, id=2))
+    assert not stream.pump.full
+    stream.send(call("add", {"a": 1, "b": 2}, id=3))
     assert stream.pump.full
     waiting = asyncio.create_task(stream.pump.room())
     await app.entered.wait()
     assert not waiting.done()
-    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+    stream.send(cancelled(1))
     await asyncio.wait_for(waiting, 5)
-    await stream.pump.finish(0)
+    assert [(await stream.take())["id"] for _ in range(2)] == [2, 3]
+
+
+async def test_a_request_cancelled_before_its_first_step_leaves_nothing_behind(app):
+    stream = Stream(app)
+    for number in range(200):
+        stream.send(call("wait", id=number), cancelled(number))
+    assert (await stream.ask(call("add", {"a": 1, "b": 2}, id="after")))["id"] == "after"
+    assert not stream.pump.busy
+    stream.send(call("add", {"a": 1, "b": 2}, id=0))
+    assert (await stream.take())["id"] == 0, "the id is free again"
+
+
+async def test_a_batch_of_requests_cancelled_in_the_same_breath_leaves_nothing_behind(app):
+    stream = Stream(app)
+    await stream.ask(initialize("2025-03-26"))
+    for _ in range(5):
+        batch = [part for number in range(50) for part in (legacy("ping", id=number), cancelled(number))]
+        stream.send(json.dumps(batch).encode())
+    await stream.pump.finish(1)
+    assert not stream.pump.busy
+
+
+async def test_requests_wait_until_the_application_is_open(app):
+    answers = asyncio.Queue()
+    pump = Pump(app, StreamRoute(app), LOCAL, answers.put_nowait, Stream.drained.__get__(None, object))
+    pump.feed(line(call("add", {"a": 1, "b": 2})))
+    await asyncio.sleep(0)
+    assert answers.empty()
+    assert pump.busy
+    pump.open({})
+    assert json.loads(await asyncio.wait_for(answers.get(), 5))["result"]
+
+
+async def test_batches_are_bounded_in_parts_and_bytes_and_never_hold_a_handshake(app):
+    stream = Stream(app)
+    await stream.ask(initialize("2025-03-26"))
+    assert (await stream.ask(json.dumps([1] * 101).encode()))["error"]["code"] == -32600
+    assert (await stream.ask(b"[" + b" " * 1_100_000 + b"1]"))["error"]["code"] == -32600
+    (answer,) = await stream.ask(json.dumps([initialize("2025-11-25")]).encode())
+    assert answer["error"]["code"] == -32600
+    assert len(await stream.ask(json.dumps([legacy("ping", id=n) for n in range(100)]).encode())) == 100
+
+
+async def test_what_a_handler_says_after_its_answer_is_not_sent(app):
+    kept = []
+
+    @app.tool
+    async def keep(ctx: Context) -> str:
+        kept.append(ctx)
+        return "done"
+
+    stream = Stream(app)
+    meta = {**META, "progressToken": "p", PREFIX + "logLevel": "debug"}
+    assert (await stream.ask(call("keep", meta=meta)))["result"]
+    await kept[0].report_progress(1)
+    await kept[0].info("late")
+    assert stream.answers.empty()
+
+
+async def test_progress_that_is_no_number_is_not_sent(app):
+    @app.tool
+    async def odd(ctx: Context) -> str:
+        for value in (float("nan"), float("inf"), 1):
+            await ctx.report_progress(value)
+        return "done"
+
+    stream = Stream(app)
+    notice = await stream.ask(call("odd", meta={**META, "progressToken": "p"}))
+    assert notice["params"]["progress"] == 1
+
+
+@pytest.mark.parametrize(
+    "escaped", [r"io.modelcontextprotocol\/protocolVersion", r"\u0069o.modelcontextprotocol/protocolVersion"]
+)
+async def test_the_version_is_found_however_its_key_is_spelt(app, escaped):
+    stream = Stream(app)
+    await stream.ask(initialize())
+    text = json.dumps(call("add", {"a": 1, "b": 2})).replace(PREFIX + "protocolVersion", escaped)
+    assert escaped in text
+    assert "resultType" in (await stream.ask(text.encode()))["result"]
+
+
+@pytest.mark.parametrize("message", [request("no/such"), request("tools/list", {"cursor": 5})])
+async def test_an_unsupported_version_is_told_before_anything_else_that_is_wrong(app, message):
+    message["params"]["_meta"] = {**META, PREFIX + "protocolVersion": "2027-01-01"}
+    assert (await Stream(app).ask(message))["error"]["code"] == -32022
+
+
+@pytest.mark.parametrize(
+    "thrown",
+    [
+        MCPError("x", data=object()),
+        MCPError(ValueError("x")),
+        GeneratorExit(),
+        BaseExceptionGroup("g", [GeneratorExit()]),
+        asyncio.CancelledError(),
+    ],
+)
+async def test_every_error_is_answered(app, thrown):
+    @app.tool
+    async def throws() -> str:
+        raise thrown
+
+    answer = await Stream(app).ask(call("throws"))
+    assert "error" in answer or answer["result"]["isError"]
+
+
+async def test_a_handler_that_cancels_its_own_task_is_answered(app):
+    @app.tool
+    async def suicidal() -> str:
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+        return "unreachable"
+
+    assert (await Stream(app).ask(call("suicidal")))["error"]["code"] == -32603
+
+
+async def test_one_result_object_given_twice_is_marked_by_neither_era(app):
+    shared = CallToolResult(content=[ResourceLink("book://1", "one")])
+
+    @app.tool
+    async def same() -> CallToolResult:
+        return shared
+
+    stream = Stream(app)
+    assert (await stream.ask(call("same")))["result"]["resultType"] == "complete"
+    await stream.ask(initialize("2025-03-26"))
+    old = (await stream.ask(legacy("tools/call", {"name": "same", "arguments": {}})))["result"]
+    assert old == {"content": [{"type": "text", "text": "one: book://1"}]}
+    assert (await stream.ask(call("same")))["result"]["content"][0]["type"] == "resource_link"
 
 
 async def test_finishing_lets_running_requests_end_before_it_cancels(app):

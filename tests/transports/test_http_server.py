@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx2
 import pytest
@@ -666,8 +666,286 @@ def test_a_lifespan_that_fails_is_told_without_its_details(http, caplog):
 async def test_our_own_client_listens_after_a_handshake_and_lets_go_at_the_end(app):
     with serving(app) as running:
         async with Client(running.url, era="legacy", on_log=print) as client:
-            while not running.server.config.app._handshake or not running.server.config.app._handshake._streams:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                while not running.server.config.app._handshake._streams:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
             assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
         async with Client(running.url, era="legacy") as quiet:
             await quiet.ping()
+
+
+# --- what an attacker tried --------------------------------------------------------------------------------------
+
+
+def chunked(server, head, tail):
+    with socket.create_connection(server.address, timeout=10) as link:
+        link.sendall("\r\n".join(["POST /mcp HTTP/1.1", "transfer-encoding: chunked", *head, "", ""]).encode())
+        body = json.dumps(call("headers_seen")).encode()
+        link.sendall(b"%x\r\n%b\r\n0\r\n" % (len(body), body))
+        with suppress(ConnectionError):
+            link.sendall(tail)
+        return link.recv(65536)
+
+
+def test_trailers_are_no_headers(server):
+    lines = [f"{name}: {value}" for name, value in headers(call("headers_seen")).items()]
+    trailers = "\r\n".join(["host: localhost", *lines, "", ""]).encode()
+    assert chunked(server, ["content-type: application/json"], trailers).startswith(b"HTTP/1.1 421")
+    answer = chunked(server, ["host: localhost", *lines], b"x-late: 1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"x-late" not in answer
+
+
+@pytest.mark.parametrize("tail", [b"x: y\r\n" * 100_000, b"x: " + b"y" * 600_000])
+def test_endless_trailers_are_cut_off(app, tail):
+    with serving(app, max_header_bytes=2000) as running:
+        lines = [f"{name}: {value}" for name, value in headers(call("headers_seen")).items()]
+        assert chunked(running, ["host: localhost", *lines], tail).startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "UPGRADE", "upgrade"])
+def test_a_body_behind_an_upgrade_is_never_taken_for_a_request(server, name):
+    smuggled = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    lines = ["connection: Upgrade, HTTP2-Settings", f"{name}: h2c", "content-type: application/json"]
+    with socket.create_connection(server.address, timeout=10) as link:
+        head = ["POST /mcp HTTP/1.1", "host: localhost", f"content-length: {len(smuggled)}", *lines, "", ""]
+        link.sendall("\r\n".join(head).encode() + smuggled)
+        link.shutdown(socket.SHUT_WR)
+        answer = ended(link)
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_that_offers_http2_is_served_all_the_same(server):
+    body = json.dumps(call("add", {"a": 1, "b": 2})).encode()
+    lines = [f"{name}: {value}" for name, value in headers(call("add")).items()]
+    answer = raw(server, [*lines, "upgrade: h2c", "http2-settings: AAEA"], body)
+    assert b'"structuredContent":{"result":3}' in answer
+
+
+@pytest.mark.parametrize(
+    "variant", [lambda sid: sid + "....", lambda sid: sid + "=", lambda sid: sid[:-1] + chr(ord(sid[-1]) ^ 1)]
+)
+def test_an_ended_session_has_no_second_spelling(http, server, variant):
+    session = open_session(http, server)
+    other = {**session, "mcp-session-id": variant(session["mcp-session-id"])}
+    assert http.delete(server.url, headers=session).status_code == 200
+    assert http.post(server.url, json=legacy("ping"), headers=other).status_code == 404
+
+
+def test_marks_of_ended_sessions_are_never_forgotten_before_their_time(monkeypatch):
+    from bascule.engine.exchange import ANONYMOUS, Peer
+    from bascule.engine.settings import HttpSettings
+    from bascule.transports import session_ids
+    from bascule.wire.requests import ClientCapabilities
+
+    monkeypatch.setattr(session_ids, "_MARKS", 10)
+    now = [1000.0]
+    ids = session_ids.SessionIds(HttpSettings(session_ttl=100), clock=lambda: now[0])
+    ended = []
+    for _ in range(30):
+        session = ids.mint(Peer("2025-11-25", None, ClientCapabilities()), ANONYMOUS)
+        ids.open(session, ANONYMOUS)
+        ids.end(session)
+        ended.append(session)
+        now[0] += 1
+    assert len(ids._ended) == 10
+    for session in ended:
+        with pytest.raises(session_ids.SessionEnded):
+            ids.open(session, ANONYMOUS)
+
+
+def test_a_session_of_another_principal_is_not_found():
+    from bascule.engine.exchange import ANONYMOUS, LOCAL, Peer
+    from bascule.engine.settings import HttpSettings
+    from bascule.transports.session_ids import SessionEnded, SessionIds
+    from bascule.wire.requests import ClientCapabilities
+
+    ids = SessionIds(HttpSettings())
+    session = ids.mint(Peer("2025-11-25", None, ClientCapabilities()), LOCAL)
+    assert ids.open(session, LOCAL)
+    with pytest.raises(SessionEnded):
+        ids.open(session, ANONYMOUS)
+
+
+def test_session_ids_stay_short_whatever_the_client_declares(http, server):
+    long = {"x" * 5000: {}, "form": {}}
+    message = initialize()
+    message["params"]["capabilities"] = {"elicitation": long, "extensions": {"é" * 64 + str(n): {} for n in range(50)}}
+    message["params"]["clientInfo"] = {"name": "é" * 500, "version": "v" * 500}
+    answer = http.post(server.url, json=message, headers=JSON_HEADERS)
+    session = {**JSON_HEADERS, "mcp-session-id": answer.headers["mcp-session-id"]}
+    assert len(session["mcp-session-id"]) <= 512
+    assert http.post(server.url, json=legacy("ping"), headers=session).status_code == 200
+
+
+def test_deleting_a_session_ends_its_stream(app):
+    with httpx2.Client(timeout=10) as http, serving(app, keep_alive_interval=60) as running:
+        session = open_session(http, running)
+        with http.stream("GET", running.url, headers={**session, "accept": "text/event-stream"}) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == ":"
+            assert http.delete(running.url, headers=session).status_code == 200
+            assert list(lines) == [""]
+
+
+def test_the_parts_of_a_batch_can_be_cancelled_and_their_ids_are_one_each(app, http, server):
+    session = open_session(http, server, "2025-03-26")
+    app.entered.clear()
+    app.left.clear()
+    wait = legacy("tools/call", {"name": "wait", "arguments": {}}, id=7)
+    outcome = []
+    batch = [wait, wait, legacy("ping", id=8)]
+    thread = threading.Thread(
+        target=lambda: outcome.append(httpx2.post(server.url, json=batch, headers=session, timeout=10).json())
+    )
+    thread.start()
+    assert app.entered.wait(5)
+    assert http.post(server.url, json=legacy("ping", id=7), headers=session).json()["error"]["code"] == -32600
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+    http.post(server.url, json=cancel, headers=session)
+    assert app.left.wait(5)
+    thread.join(5)
+    assert sorted((answer["id"], "error" in answer) for answer in outcome[0]) == [(7, True), (8, False)]
+
+
+def test_a_batch_of_very_many_parts_is_refused_quickly(http, server):
+    session = open_session(http, server, "2025-03-26")
+    answer = http.post(server.url, content=b"[" + b"1," * 40_000 + b"1]", headers=session)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32600)
+
+
+def test_a_public_url_allows_what_its_clients_send_and_nothing_that_looks_like_it(app, http):
+    message = call("add", {"a": 1, "b": 2})
+
+    def statuses(public_url, hosts, origins):
+        with serving(app, public_url=public_url) as running:
+            return [post(http, running, message, host=host).status_code for host in hosts] + [
+                post(http, running, message, origin=origin).status_code for origin in origins
+            ]
+
+    hosts = ["example.com", "example.com:443", "example.com:80"]
+    origins = ["https://example.com", "https://example.com:443", "http://example.com"]
+    assert statuses("https://example.com:443", hosts, origins) == [200, 200, 421, 200, 200, 403]
+    origins = ["http://[fd00::1]:3000", "http://f:3000", "http://0:3000"]
+    assert statuses("http://[fd00::1]:3000", ["[fd00::1]:3000", "f:3000"], origins) == [200, 421, 200, 403, 403]
+
+
+def test_a_public_url_that_is_none_is_a_config_error(app):
+    from bascule import ConfigError
+
+    for wrong in ("example.com", "ftp://example.com", "https://"):
+        with pytest.raises(ConfigError, match="public_url"), serving(app, public_url=wrong):
+            pass
+
+
+def test_one_asgi_application_may_be_started_and_stopped_again():
+    from starlette.testclient import TestClient
+
+    application = Server("t").asgi(allowed_hosts=["testserver"])
+    for _ in range(2):
+        with TestClient(application) as client:
+            assert client.get("/readyz").status_code == 200
+            answer = client.post("/mcp", json=request("server/discover"), headers=headers(request("server/discover")))
+            assert answer.status_code == 200
+
+
+async def test_two_runs_of_one_server_have_each_their_own_lifespan_value():
+    from contextlib import asynccontextmanager
+    from itertools import count
+
+    numbers = count(1)
+
+    @asynccontextmanager
+    async def lifespan(server):
+        yield next(numbers)
+
+    app = Server("t", lifespan=lifespan)
+
+    @app.tool
+    async def value(ctx: Context) -> int:
+        return ctx.lifespan
+
+    async def asked(client):
+        return (await client.call_tool("value")).structured_content["result"]
+
+    async with Client(app) as first:
+        async with Client(app) as second:
+            assert (await asked(first), await asked(second)) == (1, 2)
+        assert await asked(first) == 1
+
+
+def test_a_get_stream_can_be_held_only_so_often_by_one_session(app):
+    from contextlib import ExitStack
+
+    with httpx2.Client(timeout=10) as http, serving(app) as running, ExitStack() as stack:
+        session = {**open_session(http, running), "accept": "text/event-stream"}
+        for _ in range(8):
+            stream = stack.enter_context(http.stream("GET", running.url, headers=session))
+            lines = stream.iter_lines()
+            assert next(lines) == ":"
+            stack.callback(lines.close)
+        assert http.get(running.url, headers=session).status_code == 503
+        running.server.should_exit = True
+
+
+def test_a_process_whose_start_hangs_ends_at_a_signal(tmp_path):
+    import signal
+    import subprocess
+    import sys
+
+    script = """
+import asyncio, sys
+from contextlib import asynccontextmanager
+from bascule import Server
+
+@asynccontextmanager
+async def lifespan(server):
+    sys.stderr.write("starting\\n"); sys.stderr.flush()
+    await asyncio.sleep(1000)
+    yield
+
+Server("t", lifespan=lifespan).run("http", port=0)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as child:
+        try:
+            while child.stderr.readline() != "starting\n":
+                pass
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(8) == 0
+        finally:
+            child.kill()
+
+
+def test_an_exit_in_a_task_of_a_handler_is_one_failed_call(tmp_path):
+    import subprocess
+    import sys
+
+    script = """
+import asyncio, sys
+from bascule import Server
+app = Server("t")
+
+@app.tool
+async def leave() -> str:
+    async def inner():
+        sys.exit(3)
+    await asyncio.gather(inner())
+    return "x"
+
+@app.tool
+async def add(a: int, b: int) -> int:
+    return a + b
+
+app.run("http", port=0)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as child:
+        try:
+            url = child.stderr.readline().split()[-1]
+            message = call("leave")
+            assert httpx2.post(url, json=message, headers=headers(message), timeout=5).json()["result"]["isError"]
+            message = call("add", {"a": 1, "b": 2})
+            assert httpx2.post(url, json=message, headers=headers(message), timeout=5).status_code == 200
+        finally:
+            child.terminate()
+            child.communicate(timeout=10)

@@ -292,3 +292,86 @@ app.run()
     with process(script, tmp_path) as child:
         text = ask(child, call("work", {"n": 2}))["result"]["content"][0]["text"]
         assert json.loads(text) == [4] * 100 + ["failed"]
+
+
+SLOW_START = """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def lifespan(server):
+    sys.stderr.write("starting\\n"); sys.stderr.flush()
+    await asyncio.sleep(START)
+    yield
+    sys.stderr.write("ending\\n"); sys.stderr.flush()
+    await asyncio.sleep(END)
+
+app = Server("t", lifespan=lifespan)
+
+@app.tool
+async def echo(text: str) -> str:
+    return text
+
+app.run()
+"""
+
+
+@pytest.mark.parametrize("how", ["close", signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_hangs_does_not_keep_it_alive(tmp_path, how):
+    with process(SLOW_START.replace("START", "1000").replace("END", "0"), tmp_path) as child:
+        assert child.stderr.readline() == b"starting\n"
+        if how == "close":
+            child.stdin.close()
+        else:
+            child.send_signal(how)
+        assert child.wait(5) == 0
+
+
+def test_requests_wait_for_a_start_that_takes_a_while_also_at_the_end_of_the_input(tmp_path):
+    with process(SLOW_START.replace("START", "0.3").replace("END", "0"), tmp_path) as child:
+        out, _ = child.communicate(json.dumps(call("echo", {"text": "x"})).encode() + b"\n", timeout=10)
+        assert json.loads(out)["result"]["content"][0]["text"] == "x"
+
+
+def test_an_end_that_hangs_is_cut_off(tmp_path):
+    script = (
+        SLOW_START.replace("START", "0").replace("END", "1000").replace("app.run()", "stdio.CLOSING = 0.2\napp.run()")
+    )
+    with process("from bascule.transports import stdio\n" + script, tmp_path) as child:
+        assert ask(child, call("echo", {"text": "x"}))["result"]
+        child.stdin.close()
+        assert child.stderr.readline() == b"starting\n"
+        assert child.wait(5) == 0
+
+
+def test_calls_that_hang_hide_neither_a_cancellation_nor_the_end_of_the_input(tmp_path):
+    with process(HANGING.replace("app.run()", ECHO + "app.run()"), tmp_path) as child:
+        lines = [call("wait", id=number) for number in range(150)]
+        lines += [
+            {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": n}} for n in range(120)
+        ]
+        child.stdin.write(b"".join(json.dumps(one).encode() + b"\n" for one in lines))
+        assert ask(child, call("echo", {"text": "heard"}, id="e"))["id"] == "e"
+        child.stdin.close()
+        assert child.wait(5) == 0
+
+
+def test_answers_that_nobody_reads_do_not_hide_the_end_of_the_input(tmp_path):
+    script = """
+@app.tool
+async def big() -> str:
+    return "x" * 1_000_000
+app.run()
+"""
+    with process(script, tmp_path) as child:
+        child.stdin.write(b"".join(json.dumps(call("big", id=n)).encode() + b"\n" for n in range(20)))
+        child.stdin.close()
+        assert child.wait(8) == 0
+
+
+def test_a_parent_that_gave_no_input_gets_a_clean_end(tmp_path):
+    file = tmp_path / "server.py"
+    file.write_text(HEAD + ECHO + "app.run()")
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} {file} <&-"], capture_output=True, timeout=10, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -22,13 +22,13 @@ class Seen:
     def drain(self):
         pass
 
+    async def start(self):
+        pass
+
+    async def stop(self, grace):
+        pass
+
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "lifespan":
-            while True:
-                kind = (await receive())["type"]
-                await send({"type": f"{kind}.complete"})
-                if kind == "lifespan.shutdown":
-                    return
         self.client = scope["client"][0]
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})

@@ -1,5 +1,7 @@
 """The doorway: what is let in, what is refused with which code, and what leaves."""
 
+import time
+
 import msgspec
 import pytest
 
@@ -85,6 +87,24 @@ def test_nesting_up_to_the_limit_is_let_in_and_brackets_in_strings_do_not_count(
     decode(b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"' + b"[" * 5000 + b'\\"{"}}')
     with pytest.raises(ParseError):
         decode(nested(MAX_DEPTH))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 129 + b'"' + b'\\"' * 500_000,
+        b"[" * 129 + b'"' * 1_000_001,
+        b"[" * 129 + b'"' + b"\\" * 1_000_001,
+        b'{"a":"' + b"[" * 1_000_000 + b'"',
+        b"{" * 1_000_000,
+    ],
+    ids=["escaped quotes", "quotes", "backslashes", "brackets in a string", "brackets"],
+)
+def test_the_doorway_looks_at_no_byte_twice(data):
+    before = time.process_time()
+    with pytest.raises(MCPError):
+        decode(data)
+    assert time.process_time() - before < 2, "quadratic would take minutes"
 
 
 def test_of_duplicate_keys_the_last_wins_as_in_every_common_parser():

@@ -1,8 +1,8 @@
 """What a transport needs of an application: its facts, its answers and its lifespan. `server.app.Server` is one."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -24,11 +24,15 @@ class Facts(Struct, frozen=True):
 
 @runtime_checkable
 class Application(Protocol):
-    """Answers exchanges. `running` opens what the handlers need (pools, clients) and closes it at the end."""
+    """Answers exchanges.
+
+    `running` opens what the handlers need (pools, clients), yields it as the state that every exchange carries, and
+    closes it at the end. It may be entered several times at once: each run has a state of its own.
+    """
 
     @property
     def facts(self) -> Facts: ...
 
     def answer(self, exchange: Exchange) -> Awaitable[Result]: ...
 
-    def running(self) -> AbstractAsyncContextManager[None]: ...
+    def running(self) -> AbstractAsyncContextManager[Mapping[Any, Any]]: ...

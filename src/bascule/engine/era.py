@@ -24,6 +24,7 @@ class Inbound(NamedTuple):
     notify: Notify
     headers: Mapping[str, str] | None = None
     conversation: Conversation | None = None
+    state: Mapping[Any, Any] = {}
 
 
 class Method(Struct, frozen=True):

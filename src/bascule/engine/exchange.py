@@ -77,7 +77,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     """One request, decoded.
 
     `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
-    `variables` are what a URI template took from the URI that is read.
+    `variables` are what a URI template took from the URI that is read; `state` is what the application's lifespans
+    yielded.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     cancelled: bool = False
     last_progress: float | None = None
     variables: Mapping[str, str] = {}
+    state: Mapping[Any, Any] = {}
 
 
 class Guard(Protocol):

@@ -14,7 +14,7 @@ from bascule.wire.content import (
     ResourceLink,
     TextContent,
 )
-from bascule.wire.prompts import GetPromptResult
+from bascule.wire.prompts import GetPromptResult, PromptMessage
 from bascule.wire.results import Result
 from bascule.wire.tools import CallToolResult
 
@@ -32,8 +32,7 @@ def said_in(version: str, result: Result) -> None:
     if isinstance(result, CallToolResult):
         result.content = [_known(block, unknown) for block in result.content]
     elif isinstance(result, GetPromptResult):
-        for message in result.messages:
-            message.content = _known(message.content, unknown)
+        result.messages = [PromptMessage(one.role, _known(one.content, unknown)) for one in result.messages]
 
 
 def _known(block: ContentBlock, unknown: tuple[type, ...]) -> ContentBlock:

@@ -4,31 +4,15 @@ A request is stateless if its `_meta` says a protocol version, or if its HTTP he
 else belongs to the handshake era. Source: specification 2026-07-28, basic/versioning, "Compatibility Matrix".
 """
 
-import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, field
-
 from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Conversation
 from bascule.eras.handshake import INITIALIZE, Handshake
+from bascule.eras.said import said_version
 from bascule.eras.stateless import Stateless
 from bascule.eras.versions import BATCHES, LEGACY, MODERN
 from bascule.errors import HeaderMismatch, InvalidRequest, UnsupportedVersion
 from bascule.wire.jsonrpc import Frame
-from bascule.wire.requests import VERSION_KEY
-
-_KEY = VERSION_KEY.encode()
-
-
-class _MetaVersion(Struct):
-    version: str | UnsetType = field(default=UNSET, name=VERSION_KEY)
-
-
-class _ParamsVersion(Struct):
-    meta: _MetaVersion | UnsetType = field(default=UNSET, name="_meta")
-
-
-_probe = msgspec.json.Decoder(_ParamsVersion).decode
 
 
 class Eras:
@@ -61,17 +45,6 @@ class Eras:
         if conversation is not None or frame.method in (INITIALIZE, "ping"):
             return self.handshake
         return self.stateless
-
-
-def said_version(frame: Frame) -> str | None:
-    """The protocol version in the request's own `_meta`, if it has one; malformed parameters count as none."""
-    if not isinstance(frame.params, Raw) or _KEY not in bytes(frame.params):
-        return None
-    try:
-        meta = _probe(frame.params).meta
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return None
-    return None if meta is UNSET or meta.version is UNSET else meta.version
 
 
 def check_batch(conversation: Conversation | None) -> None:

@@ -41,7 +41,7 @@ class Handshake:
         name = frame.method
         method = self.methods.get(name) if isinstance(name, str) else None
         if method is None or not isinstance(name, str) or frame.id is UNSET or frame.id is None:
-            raise MethodNotFound(f"Method not found: {name}")
+            raise MethodNotFound(f"Method not found: {str(name)[:200]}")
         params = method.decode(frame.params)
         conversation = inbound.conversation
         if isinstance(params, InitializeParams):
@@ -62,6 +62,7 @@ class Handshake:
             principal=inbound.principal,
             notify=inbound.notify,
             headers=inbound.headers,
+            state=inbound.state,
             progress_token=None if token is UNSET else token,
             log_level=None if conversation is None else conversation.log_level,
             conversation=conversation,

@@ -31,7 +31,7 @@ def check(headers: Mapping[str, str], method: str, params: RequestParams, versio
         given = headers.get(NAME)
         if given is None:
             raise HeaderMismatch("Header mismatch: the Mcp-Name header is missing")
-        if given != name and decode_value(given.strip(" \t"), "Mcp-Name") != name:
+        if not given.isascii() or decode_value(given.strip(" \t"), "Mcp-Name") != name:
             raise HeaderMismatch(f"Header mismatch: the Mcp-Name header {given[:200]!r} is not what the body names")
 
 
@@ -54,7 +54,7 @@ def encode_value(value: str) -> str:
 
 def decode_value(value: str, name: str) -> str:
     """The value that a header carries. Raises HeaderMismatch where its base64 form is malformed."""
-    if not (value.startswith(_OPEN) and value.endswith(_CLOSE) and len(value) >= len(_OPEN) + len(_CLOSE)):
+    if not value.startswith(_OPEN) or not value.endswith(_CLOSE) or len(value) < len(_OPEN) + len(_CLOSE):
         return value
     try:
         return b64decode(value[len(_OPEN) : -len(_CLOSE)], validate=True).decode()

@@ -22,6 +22,10 @@ class StreamRoute:
         """The conversation that this exchange opens, if it is a handshake."""
         return Conversation(exchange.peer, "stream") if exchange.method == INITIALIZE else None
 
+    def opens_conversation(self, frame: Frame) -> bool:
+        """Whether a frame is a handshake."""
+        return frame.method == INITIALIZE
+
     def check_batch(self, conversation: Conversation | None) -> None:
         """Raise InvalidRequest unless batches are legal now."""
         check_batch(conversation)

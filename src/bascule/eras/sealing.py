@@ -37,7 +37,7 @@ class Sealer:
         """The sealed payload as URL-safe text."""
         nonce = self._random(_NONCE)
         sealed = self._ciphers[self._current].encrypt(nonce, payload, purpose.encode())
-        return urlsafe_b64encode(_FORMAT + self._current + nonce + sealed).decode().rstrip("=")
+        return _text(_FORMAT + self._current + nonce + sealed)
 
     def open(self, text: str, purpose: str) -> bytes:
         """The payload. Raises Unsealable, without saying why, for anything that this sealer did not seal."""
@@ -45,6 +45,8 @@ class Sealer:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except ValueError:
             raise Unsealable from None
+        if _text(raw) != text:  # another spelling of the same bytes
+            raise Unsealable
         cipher = self._ciphers.get(raw[1 : 1 + _KEY_ID])
         if raw[:1] != _FORMAT or cipher is None or len(raw) < _HEAD + _TAG:
             raise Unsealable
@@ -52,3 +54,7 @@ class Sealer:
             return cipher.decrypt(raw[1 + _KEY_ID : _HEAD], raw[_HEAD:], purpose.encode())
         except InvalidTag:
             raise Unsealable from None
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")

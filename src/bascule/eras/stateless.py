@@ -14,6 +14,7 @@ from bascule.engine.era import Inbound, Method
 from bascule.engine.exchange import Exchange, Peer
 from bascule.eras import headers
 from bascule.eras.methods import SHARED, decoder
+from bascule.eras.said import said_version
 from bascule.eras.versions import MODERN
 from bascule.errors import InvalidParams, MCPError, MethodNotFound, UnsupportedVersion
 from bascule.wire.jsonrpc import ErrorObject, Frame, encode
@@ -41,20 +42,13 @@ class Stateless:
 
     def open(self, frame: Frame, inbound: Inbound) -> Exchange:
         """The exchange of one request: its `_meta` is complete, its version served, its headers agree."""
-        name = frame.method
-        method = self.methods.get(name) if isinstance(name, str) else None
-        if method is None or not isinstance(name, str) or frame.id is UNSET or frame.id is None:
-            raise MethodNotFound(f"Method not found: {name}")
-        params = method.decode(frame.params)
-        meta = params.meta
-        if meta is UNSET or meta.protocol_version is UNSET:
-            raise InvalidParams(f"Invalid params: _meta must have {VERSION_KEY}", status=400)
-        version = meta.protocol_version
-        if inbound.headers is not None:
-            headers.check(inbound.headers, name, params, version)
-        if version not in MODERN:
-            raise UnsupportedVersion(version, MODERN)
-        return _exchange(name, frame, params, meta, inbound)
+        try:
+            return self._open(frame, inbound)
+        except (MethodNotFound, InvalidParams):
+            said = said_version(frame)
+            if said is not None and said not in MODERN:
+                raise UnsupportedVersion(said, MODERN) from None
+            raise
 
     def stamp(self, exchange: Exchange, result: Result) -> Result:
         """The result with its type, the server's name and, where it may be cached, for how long and by whom."""
@@ -71,9 +65,29 @@ class Stateless:
                 result.cache_scope = self._cache_scope
         return result
 
+    def _open(self, frame: Frame, inbound: Inbound) -> Exchange:
+        name = frame.method
+        method = self.methods.get(name) if isinstance(name, str) else None
+        if method is None or not isinstance(name, str) or frame.id is UNSET or frame.id is None:
+            raise MethodNotFound(f"Method not found: {_shown(name)}")
+        params = method.decode(frame.params)
+        meta = params.meta
+        if meta is UNSET or meta.protocol_version is UNSET:
+            raise InvalidParams(f"Invalid params: _meta must have {VERSION_KEY}", status=400)
+        version = meta.protocol_version
+        if inbound.headers is not None:
+            headers.check(inbound.headers, name, params, version)
+        if version not in MODERN:
+            raise UnsupportedVersion(version, MODERN)
+        return _exchange(name, frame, params, meta, inbound)
+
     def refuse(self, error: MCPError) -> tuple[ErrorObject, int]:
         """The error object and its HTTP status."""
         return ErrorObject(error.code, error.message, UNSET if error.data is None else error.data), error.status
+
+
+def _shown(method: object) -> str:
+    return method[:200] if isinstance(method, str) else "none"
 
 
 def _exchange(name: str, frame: Frame, params: RequestParams, meta: RequestMeta, inbound: Inbound) -> Exchange:
@@ -89,6 +103,7 @@ def _exchange(name: str, frame: Frame, params: RequestParams, meta: RequestMeta,
         principal=inbound.principal,
         notify=inbound.notify,
         headers=inbound.headers,
+        state=inbound.state,
         progress_token=None if meta.progress_token is UNSET else meta.progress_token,
         log_level=None if meta.log_level is UNSET else meta.log_level,
     )

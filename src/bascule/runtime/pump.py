@@ -1,14 +1,15 @@
 """The server's side of a byte stream (stdio, memory): one message in, its answer out, many at a time.
 
 Every request runs in a task of its own, so that it can be cancelled; notices are written as they come; answers leave in
-the order in which they are ready. When more than `limit` requests run, the transport is told to stop reading.
-Knows frames, eras by their seams, and a `write`; does not know what carries the bytes.
+the order in which they are ready. At most `limit` requests run, or wait for the client to take their answer; the next
+ones queue, so that cancellations and the end of the stream are still seen; only a full queue asks the transport to stop
+reading. Knows frames, eras by their seams, and a `write`; does not know what carries the bytes.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -17,16 +18,22 @@ from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import Conversation, Exchange, Principal
 from bascule.errors import InvalidRequest, MCPError
-from bascule.runtime.settle import refusal, settle
+from bascule.runtime.settle import failed, refusal, settle
 from bascule.wire.jsonrpc import Frame, Request, RequestId, decode, encode, error_response, is_batch, split_batch
 from bascule.wire.notices import CANCELLED, CancelledParams
 
 log = logging.getLogger("bascule")
 
 MAX_RUNNING = 100
-"""How many requests of one stream may run, or wait for their answer to be taken, before its reading pauses."""
+"""How many requests of one stream may run, or wait for their answer to be taken, at once."""
+
+MAX_QUEUED = 1000
+"""How many more may wait for that before reading pauses."""
 
 _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
+
+Answered = Callable[[bytes | None], None]
+"""Takes the answer to one request, or None where there will be none. Called once."""
 
 
 class Route(Protocol):
@@ -38,6 +45,16 @@ class Route(Protocol):
 
     def check_batch(self, conversation: Conversation | None) -> None: ...
 
+    def opens_conversation(self, frame: Frame) -> bool: ...
+
+
+class Queued(NamedTuple):
+    """A request that waits for its turn."""
+
+    era: ServerEra
+    exchange: Exchange
+    answered: Answered
+
 
 class Running(NamedTuple):
     """A request under way."""
@@ -47,7 +64,10 @@ class Running(NamedTuple):
 
 
 class Pump:
-    """Feeds the messages of one stream to an application. `write` takes one message without its newline."""
+    """Feeds the messages of one stream to an application. `write` takes one message without its newline.
+
+    Requests queue until `open`: they may come before the application is ready.
+    """
 
     def __init__(
         self,
@@ -64,16 +84,27 @@ class Pump:
         self._write = write
         self._drained = drained
         self._limit = limit
+        self._state: Mapping[Any, Any] | None = None
         self._running: dict[RequestId, Running] = {}
-        self._batches: set[asyncio.Task[None]] = set()
+        self._queue: dict[RequestId, Queued] = {}
         self._conversation: Conversation | None = None
         self._room = asyncio.Event()
-        self._room.set()
+        self._closing = False
+
+    def open(self, state: Mapping[Any, Any]) -> None:
+        """Start what waits: the application runs, and `state` is what its lifespans yielded."""
+        self._state = state
+        self._start_queued()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request waits or runs."""
+        return bool(self._running or self._queue)
 
     @property
     def full(self) -> bool:
         """Whether the transport should stop reading until `room` returns."""
-        return len(self._running) >= self._limit
+        return len(self._queue) >= MAX_QUEUED
 
     async def room(self) -> None:
         """Wait until another request may be fed."""
@@ -86,55 +117,80 @@ class Pump:
         try:
             if is_batch(line):
                 self._route.check_batch(self._conversation)
-                self._start_batch(split_batch(line))
-                return
-            answer = self._take(decode(line), self._write)
+                self._take_batch(split_batch(line))
+            else:
+                self._take(decode(line), self._answer)
         except MCPError as error:
-            answer = encode(error_response(error))
-        if answer is not None:
-            self._write(answer)
+            self._write(encode(error_response(error)))
 
     async def finish(self, patience: float, grace: float = 0.5) -> None:
-        """Wait `patience` seconds for what runs, then cancel it and wait `grace` seconds for that."""
-        if tasks := self._tasks():
-            await asyncio.wait(tasks, timeout=patience)
-        for task in self._tasks():
-            task.cancel()
+        """Wait `patience` seconds for what runs and waits, then cancel it and wait `grace` seconds for that."""
+        deadline = asyncio.get_running_loop().time() + patience
+        while self._running and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self._tasks(), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # the callbacks of what is done start what waits
+        self._closing = True
+        self._queue.clear()
+        for running in self._running.values():
+            running.task.cancel()
         if tasks := self._tasks():
             await asyncio.wait(tasks, timeout=grace)
 
     def _tasks(self) -> list[asyncio.Task[None]]:
-        return [running.task for running in self._running.values()] + list(self._batches)
+        return [running.task for running in self._running.values()]
 
-    def _take(self, frame: Frame, write: Callable[[bytes], None]) -> bytes | None:
-        """Start what a frame asks for; returns the answer where it is known at once."""
-        if frame.method is UNSET:
-            return None
-        if frame.id is UNSET or frame.id is None:
+    def _answer(self, body: bytes | None) -> None:
+        if body is not None:
+            self._write(body)
+
+    def _take(self, frame: Frame, answered: Answered) -> None:
+        """Start or queue what a frame asks for, or answer it at once. Calls `answered` once, now or later."""
+        if frame.method is UNSET or frame.id is UNSET or frame.id is None:
             self._notice(frame)
-            return None
+            answered(None)
+            return
         era = self._route.era_of(frame, self._conversation)
         try:
-            if frame.id in self._running:
+            if frame.id in self._running or frame.id in self._queue:
                 raise InvalidRequest("Invalid request: a request with this id is still running")
-            exchange = era.open(frame, Inbound(self._principal, self._notify, None, self._conversation))
+            inbound = Inbound(self._principal, self._notify, None, self._conversation)
+            exchange = era.open(frame, inbound)
         except MCPError as error:
-            return refusal(era, error, frame.id).body
+            answered(refusal(era, error, frame.id).body)
+            return
         self._conversation = self._route.conversation_of(exchange) or self._conversation
-        task = asyncio.get_running_loop().create_task(self._serve(era, exchange, write))
-        self._running[frame.id] = Running(exchange, task)
-        return None
+        if self._state is None or len(self._running) >= self._limit:
+            self._queue[frame.id] = Queued(era, exchange, answered)
+        else:
+            self._start(era, exchange, answered, self._state)
 
-    async def _serve(self, era: ServerEra, exchange: Exchange, write: Callable[[bytes], None]) -> None:
-        try:
-            settled = await settle(self._application, era, exchange)
-            if not exchange.cancelled:
-                write(settled.body)
-                await self._drained()
-        finally:
+    def _start(self, era: ServerEra, exchange: Exchange, answered: Answered, state: Mapping[Any, Any]) -> None:
+        exchange.state = state
+        sent: list[bytes | None] = []
+
+        def done(task: asyncio.Task[None]) -> None:
             del self._running[exchange.request_id]
-            if not self._room.is_set():
-                self._room.set()
+            if not sent:  # cancelled, from outside or by the handler itself
+                lost = exchange.cancelled or self._closing
+                answered(None if lost else failed(era, exchange, asyncio.CancelledError()).body)
+            self._start_queued()
+
+        async def serve() -> None:
+            settled = await settle(self._application, era, exchange)
+            sent.append(None if exchange.cancelled else settled.body)
+            answered(sent[0])
+            await self._drained()
+
+        task = asyncio.get_running_loop().create_task(serve())
+        self._running[exchange.request_id] = Running(exchange, task)
+        task.add_done_callback(done)
+
+    def _start_queued(self) -> None:
+        while self._queue and self._state is not None and len(self._running) < self._limit and not self._closing:
+            request_id = next(iter(self._queue))
+            self._start(*self._queue.pop(request_id), self._state)
+        if not self.full:
+            self._room.set()
 
     def _notice(self, frame: Frame) -> None:
         """A notification from the client: only cancellation asks for anything."""
@@ -144,34 +200,45 @@ class Pump:
             wanted = _decode_cancelled(frame.params)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             return
-        running = None if wanted.request_id is UNSET else self._running.get(wanted.request_id)
+        if wanted.request_id is UNSET:
+            return
+        running, queued = self._running.get(wanted.request_id), self._queue.pop(wanted.request_id, None)
         if running is not None:
             log.info("request %r was cancelled by the client: %s", wanted.request_id, wanted.reason or "no reason")
             running.exchange.cancelled = True
             running.task.cancel()
+        elif queued is not None:
+            queued.answered(None)
 
     async def _notify(self, notice: Request) -> None:
         self._write(encode(notice))
         await self._drained()
 
-    def _start_batch(self, parts: list[bytes]) -> None:
+    def _take_batch(self, parts: list[bytes]) -> None:
         """Answer a batch with one array, when the last of its requests is done."""
-        answers: list[bytes] = []
-        before = set(self._running)
+        batch = Batch(len(parts), self._write)
         for part in parts:
             try:
-                answer = self._take(decode(part), answers.append)
+                frame = decode(part)
+                if self._route.opens_conversation(frame):
+                    raise InvalidRequest("Invalid request: initialize cannot be part of a batch")
+                self._take(frame, batch.answered)
             except MCPError as error:
-                answer = encode(error_response(error))
-            if answer is not None:
-                answers.append(answer)
-        started = [running.task for request_id, running in self._running.items() if request_id not in before]
-        task = asyncio.get_running_loop().create_task(self._finish_batch(started, answers))
-        self._batches.add(task)
-        task.add_done_callback(self._batches.discard)
+                batch.answered(encode(error_response(error)))
 
-    async def _finish_batch(self, tasks: list[asyncio.Task[None]], answers: list[bytes]) -> None:
-        if tasks:
-            await asyncio.wait(tasks)
-        if answers:
-            self._write(b"[" + b",".join(answers) + b"]")
+
+class Batch:
+    """Collects the answers to the parts of a batch, and writes them as one array when the last is there."""
+
+    def __init__(self, parts: int, write: Callable[[bytes], None]) -> None:
+        self._open = parts
+        self._write = write
+        self._answers: list[bytes] = []
+
+    def answered(self, body: bytes | None) -> None:
+        """Take the answer to one part; None where there is none."""
+        self._open -= 1
+        if body is not None:
+            self._answers.append(body)
+        if not self._open and self._answers:
+            self._write(b"[" + b",".join(self._answers) + b"]")

@@ -12,7 +12,7 @@ from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Exchange
 from bascule.errors import InternalError, MCPError
-from bascule.wire.jsonrpc import ErrorResponse, RequestId, Response, encode
+from bascule.wire.jsonrpc import ErrorObject, ErrorResponse, Request, RequestId, Response, encode
 
 log = logging.getLogger("bascule")
 
@@ -35,18 +35,31 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
         task = asyncio.current_task()
         if exchange.cancelled or task is None or task.cancelling():
             raise
-        return _failed(era, exchange, error)
-    except Exception as error:
-        return _failed(era, exchange, error)
+        return failed(era, exchange, error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return failed(era, exchange, error)
+    finally:
+        exchange.notify = unheard
 
 
-def _failed(era: ServerEra, exchange: Exchange, error: BaseException) -> Settled:
+async def unheard(notice: Request) -> None:
+    """What a handler says once its exchange is over: nobody is told."""
+
+
+def failed(era: ServerEra, exchange: Exchange, error: BaseException) -> Settled:
+    """The answer for what nobody foresaw: a reference, under which the log has the details."""
     reference = os.urandom(4).hex()
     log.error("%s failed (reference %s)", exchange.method, reference, exc_info=error)
     return refusal(era, InternalError(f"Internal error (reference {reference})"), exchange.request_id)
 
 
 def refusal(era: ServerEra, error: MCPError, request_id: RequestId) -> Settled:
-    """The answer that carries an error."""
+    """The answer that carries an error; without its `data` where that is no JSON."""
     body, status = era.refuse(error)
-    return Settled(encode(ErrorResponse(body, request_id)), status)
+    try:
+        return Settled(encode(ErrorResponse(body, request_id)), status)
+    except (TypeError, ValueError, RecursionError):
+        log.exception("the data of an error cannot be sent")
+        return Settled(encode(ErrorResponse(ErrorObject(body.code, body.message), request_id)), status)

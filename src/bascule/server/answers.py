@@ -54,6 +54,7 @@ class Answers:
             principal=exchange.principal,
             notify=exchange.notify,
             headers=exchange.headers,
+            state=exchange.state,
             log_level=exchange.log_level,
             conversation=exchange.conversation,
         )

@@ -3,12 +3,13 @@
 Declaring compiles; answering looks up. Transports meet a server only in `serve`, through `run` and `asgi`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
 from bascule.engine.application import Facts
 from bascule.engine.exchange import Exchange
+from bascule.errors import DeclarationError
 from bascule.late import late
 from bascule.server import declare
 from bascule.server.answers import Answers
@@ -50,11 +51,12 @@ class Server:
         cache_ttl_ms: int = 0,
         cache_scope: CacheScope = "private",
     ) -> None:
+        if page_size < 1:
+            raise DeclarationError(f"The server {name!r} needs a page_size of at least 1")
         self.info = Implementation(name, version, title, description, website_url, icons)
         self._instructions = instructions
         self._cache: tuple[int, CacheScope] = (cache_ttl_ms, cache_scope)
         self._lifespan = lifespan
-        self._lifespan_value: Any = None
         self._registry = Registry(page_size)
         self._answers = Answers(self._registry)
         self._methods = self._answers.methods
@@ -184,10 +186,18 @@ class Server:
         With a prefix, tools and prompts become `prefix_name` and resources `scheme://prefix/…`.
         Raises DeclarationError where a name is taken.
         """
-        for feature in other._registry:
-            self._add(prefixed(feature, prefix))
+        if other is self or other.contains(self):
+            raise DeclarationError(f"The server {other.info.name!r} cannot be mounted in itself")
+        adopted = [prefixed(feature, prefix) for feature in other._registry]
+        self._registry.check(adopted)
+        for feature in adopted:
+            self._add(feature)
         other._adopters.append(lambda feature: self._add(prefixed(feature, prefix)))
         self._mounted.append(other)
+
+    def contains(self, other: "Server") -> bool:
+        """Whether `other` is mounted in this server, directly or in one that is."""
+        return any(mounted is other or mounted.contains(other) for mounted in self._mounted)
 
     @property
     def facts(self) -> Facts:
@@ -212,19 +222,22 @@ class Server:
         return self._methods[exchange.method](exchange)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Open this server's lifespan and those of the servers mounted in it; close them in reverse."""
+    async def running(self) -> AsyncIterator[Mapping[Any, Any]]:
+        """Open this server's lifespan and those of the servers mounted in it; close them in reverse.
+
+        Yields what each of them yielded, by server.
+        """
+        state: dict[Any, Any] = {}
         async with AsyncExitStack() as stack:
             if self._lifespan is not None:
-                self._lifespan_value = await stack.enter_async_context(self._lifespan(self))
+                state[self] = await stack.enter_async_context(self._lifespan(self))
             for other in self._mounted:
-                await stack.enter_async_context(other.running())
-            yield
-        self._lifespan_value = None
+                state.update(await stack.enter_async_context(other.running()))
+            yield state
 
     def context(self, exchange: Exchange) -> Context:
         """The context that a handler of this server gets."""
-        return Context(exchange, self._lifespan_value, self._answers.read)
+        return Context(exchange, exchange.state.get(self), self._answers.read)
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function in one of this server's threads. Raises ToolError where too many wait."""

@@ -3,6 +3,7 @@
 Handed to the parameter annotated `Context`. Knows the Exchange and the server that owns the handler.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -74,7 +75,12 @@ class Context:
         """
         exchange = self._exchange
         token, last = exchange.progress_token, exchange.last_progress
-        if token is None or exchange.cancelled or (last is not None and progress <= last):
+        if (
+            token is None
+            or exchange.cancelled
+            or not math.isfinite(progress)
+            or (last is not None and progress <= last)
+        ):
             return
         exchange.last_progress = progress
         await exchange.notify(Request(PROGRESS, ProgressParams(token, progress, total, message)))

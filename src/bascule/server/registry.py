@@ -3,14 +3,11 @@
 Keeps what was declared, in the order of declaration; answers look-ups; knows no protocol method.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
 from bascule.errors import DeclarationError
 from bascule.server.features import Feature, PromptFeature, ResourceFeature, TemplateFeature, ToolFeature
 from bascule.server.pages import PAGE_SIZE, Pages
-
-F = TypeVar("F")
 
 MAX_URI = 8192
 """The longest URI, in characters, that is held against templates; matching costs length times variables."""
@@ -35,15 +32,17 @@ class Registry:
 
     def add(self, feature: Feature) -> None:
         """Take a feature in. Raises DeclarationError where its name or URI is taken."""
-        if isinstance(feature, ToolFeature):
-            _insert(self.tools, feature.name, feature, "tool")
-        elif isinstance(feature, ResourceFeature):
-            _insert(self.resources, feature.definition.uri, feature, "resource")
-        elif isinstance(feature, PromptFeature):
-            _insert(self.prompts, feature.name, feature, "prompt")
-        else:
-            _insert(self.templates, feature.definition.uri_template, feature, "resource template")
+        self.check([feature])
+        family, key, _ = _place(feature)
+        getattr(self, family)[key] = feature
         self._pages.clear()
+
+    def check(self, features: Sequence[Feature]) -> None:
+        """Raise DeclarationError if the name or URI of any of these is taken."""
+        for feature in features:
+            family, key, what = _place(feature)
+            if key in getattr(self, family):
+                raise DeclarationError(f"A {what} {key!r} is declared already; give one of the two another name")
 
     def find_resource(self, uri: str) -> tuple[ResourceFeature | TemplateFeature, Mapping[str, str]] | None:
         """The feature that serves a URI and what its template took from it; fixed URIs first, then as declared."""
@@ -68,7 +67,12 @@ class Registry:
         return found
 
 
-def _insert(table: dict[str, F], key: str, feature: F, what: str) -> None:
-    if key in table:
-        raise DeclarationError(f"A {what} {key!r} is declared already; give one of the two another name")
-    table[key] = feature
+def _place(feature: Feature) -> tuple[str, str, str]:
+    """A feature's family, its key in it, and what a user calls it."""
+    if isinstance(feature, ToolFeature):
+        return "tools", feature.name, "tool"
+    if isinstance(feature, ResourceFeature):
+        return "resources", feature.definition.uri, "resource"
+    if isinstance(feature, PromptFeature):
+        return "prompts", feature.name, "prompt"
+    return "templates", feature.definition.uri_template, "resource template"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn, get_args, get_origin
 
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
 
 from bascule.errors import DeclarationError
 from bascule.server import annotations, schema
@@ -174,8 +175,10 @@ def _structured(starts: Collection[int], wraps: bool, what: str) -> Render:
 
     def render(value: Any) -> CallToolResult:
         if isinstance(value, CallToolResult):
-            return value
+            return replace(value)  # a copy: each era writes its own marks on it
         data = _encoded(value, what)
+        if data == b"null" and value is not None:
+            raise TypeError(f"{what} returned {value!r}, which JSON has no number for")
         if data[0] not in allowed:
             raise TypeError(f"{what} returned a {type(value).__name__}, which its return annotation does not allow")
         content: list[ContentBlock] = []
@@ -189,7 +192,7 @@ def _structured(starts: Collection[int], wraps: bool, what: str) -> Render:
 def _free(what: str) -> Render:
     def render(value: Any) -> CallToolResult:
         if isinstance(value, CallToolResult):
-            return value
+            return replace(value)  # a copy: each era writes its own marks on it
         if isinstance(value, (list, tuple)) and any(isinstance(item, (*_CONTENT, *_BYTES)) for item in value):
             return CallToolResult(content=[_block(item, what)[0] for item in value if item is not None])
         if value is None:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from bascule.engine.settings import HttpSettings
+from bascule.errors import ConfigError
 from bascule.transports.http_headers import Forbidden, Headers, RawHeaders, Receive
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -34,10 +35,7 @@ class Edge:
     def __init__(self, settings: HttpSettings) -> None:
         self._hosts = [pattern.lower() for pattern in settings.allowed_hosts]
         self._origins = [pattern.lower() for pattern in settings.allowed_origins]
-        if settings.public_url is not None:
-            public = urlsplit(settings.public_url)
-            self._hosts.append(public.netloc.lower())
-            self._origins.append(f"{public.scheme}://{public.netloc}".lower())
+        self._public_hosts, self._public_origins = _public(settings.public_url)
         self._known_hosts: set[str] = set()
         self._cors: dict[str, RawHeaders] = {}
 
@@ -67,7 +65,8 @@ class Edge:
     def _check_host(self, host: str) -> None:
         text = host.lower()
         name = _without_port(text)
-        if not text or not any(_matches(pattern, text, name) for pattern in (*_LOOPBACK, *self._hosts)):
+        known = name in _LOOPBACK or text in self._public_hosts
+        if not known and not any(_matches(pattern, text, name) for pattern in self._hosts):
             raise Forbidden(
                 f"The host {text[:100]!r} is not served here; add it to allowed_hosts in the server's [http] settings",
                 status=421,
@@ -79,7 +78,8 @@ class Edge:
         text = origin.lower()
         scheme, _, netloc = text.partition("://")
         local = scheme in ("http", "https") and _without_port(netloc) in _LOOPBACK
-        if not local and not any(fnmatchcase(text, pattern) for pattern in self._origins):
+        known = local or text in self._public_origins
+        if not known and not any(_matches(pattern, text, text) for pattern in self._origins):
             raise Forbidden(
                 f"The origin {text[:100]!r} may not call this server; "
                 "add it to allowed_origins in the server's [http] settings",
@@ -118,6 +118,24 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)
+
+
+def _public(url: str | None) -> tuple[list[str], list[str]]:
+    """The Host and Origin headers of clients that use the public URL; both spellings of a default port.
+
+    Raises ConfigError for a URL that is none.
+    """
+    if url is None:
+        return [], []
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    if default is None or not parts.hostname:
+        raise ConfigError("The setting public_url in [http] must begin with http:// or https:// and name a host")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    named = [f"{name}:{parts.port or default}"]
+    if parts.port in (None, default):
+        named.append(name)
+    return named, [f"{parts.scheme}://{host}" for host in named]
 
 
 def _too_large(limit: int) -> Forbidden:

@@ -4,6 +4,10 @@ Knows ASGI messages and bytes; knows nothing of eras. Whoever finishes it first 
 Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving Messages".
 """
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from bascule.engine.exchange import Principal
 from bascule.engine.framing import encode_event
 from bascule.errors import MCPError
 from bascule.transports.http_headers import Accepted, RawHeaders, Send
@@ -15,6 +19,13 @@ _STREAM: RawHeaders = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+
+
+class Caller(NamedTuple):
+    """Who sent a request, and the state of the application that answers it."""
+
+    principal: Principal
+    state: Mapping[Any, Any]
 
 
 class Reply:
@@ -75,6 +86,8 @@ class Reply:
 
     async def end(self) -> None:
         """End the answer without a result: the request was cancelled."""
+        if not self._stream and not self._streaming:
+            await self.empty(202)
         if self._closed:
             return
         self._closed = True

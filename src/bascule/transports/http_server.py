@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
-from bascule.engine.exchange import ANONYMOUS, Exchange, Principal
+from bascule.engine.exchange import ANONYMOUS, Exchange
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import InternalError, InvalidRequest, MCPError
@@ -33,7 +33,7 @@ from bascule.transports.http_headers import (
     check_content_type,
     read_headers,
 )
-from bascule.transports.http_reply import Reply
+from bascule.transports.http_reply import Caller, Reply
 from bascule.transports.watch import Watch
 from bascule.wire.jsonrpc import Frame, decode, is_batch
 
@@ -62,8 +62,10 @@ class HttpServer:
         self._lifespan = Lifespan(application)
         self._make_endpoint = make_endpoint
         self._handshake: HandshakeEndpoint | None = None
-        self._paths = {"", "/", settings.path, settings.path + "/"}
+        self._path = "/" + settings.path.strip("/")
+        self._paths = {"", "/", self._path, self._path + "/"}
         self._draining = False
+        self._failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -82,10 +84,7 @@ class HttpServer:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route one request: health, preflight, or the endpoint."""
-        path: str = scope["path"]
-        root: str = scope.get("root_path", "")
-        if root and path.startswith(root):
-            path = path[len(root) :]
+        path = _path(scope)
         reply = Reply(send, [])
         if path in _HEALTH:
             await self._health(path, reply)
@@ -93,7 +92,7 @@ class HttpServer:
         try:
             headers = read_headers(scope["headers"])
             if path not in self._paths:
-                raise Forbidden(f"Nothing is served here; the MCP endpoint is {self._settings.path}", status=404)
+                raise Forbidden(f"Nothing is served here; the MCP endpoint is {self._path}", status=404)
             method = scope["method"]
             if method == "OPTIONS":
                 reply.extra = self._edge.preflight(headers)
@@ -101,7 +100,7 @@ class HttpServer:
                 return
             reply.extra = self._edge.admit(headers)
             if self._lifespan.state is not State.READY:
-                await self._start()
+                await self._start_late()
             await self._endpoint(method, headers, reply, receive)
         except MCPError as error:
             await reply.refuse(error)
@@ -115,26 +114,27 @@ class HttpServer:
             await self._not_allowed(reply)
         elif method == "GET":
             _check_takes_stream(headers)
-            await self._of_handshake().get(headers, self._principal(headers), reply, receive)
+            await self._of_handshake().get(headers, self._caller(headers), reply, receive)
         else:
-            await self._of_handshake().delete(headers, self._principal(headers), reply)
+            await self._of_handshake().delete(headers, self._caller(headers), reply)
 
     async def _post(self, headers: Headers, reply: Reply, receive: Receive) -> None:
         check_content_type(headers)
         reply.takes(accepted(headers))
         body = await read_body(receive, headers, self._settings.max_body_bytes)
-        principal = self._principal(headers)
+        caller = self._caller(headers)
         if is_batch(body):
             check_batch_header(headers.get(VERSION))
-            await self._of_handshake().post_batch(body, headers, principal, reply)
+            await self._of_handshake().post_batch(body, headers, caller, reply)
             return
         frame = decode(body)
         try:
             era = self._eras.of_headers(frame, headers.get(VERSION))
             if era is self._eras.handshake:
-                await self._of_handshake().post(frame, headers, principal, reply)
+                await self._of_handshake().post(frame, headers, caller, reply)
             else:
-                await self._exchange(era, frame, Inbound(principal, reply.notify, headers), reply, receive)
+                inbound = Inbound(caller.principal, reply.notify, headers, None, caller.state)
+                await self._exchange(era, frame, inbound, reply, receive)
         except MCPError as error:
             if isinstance(frame.id, str | int):
                 error.request_id = frame.id
@@ -142,6 +142,8 @@ class HttpServer:
 
     async def _exchange(self, era: ServerEra, frame: Frame, inbound: Inbound, reply: Reply, receive: Receive) -> None:
         """One stateless request, from its frame to its answer; a client that leaves cancels it."""
+        if frame.method is UNSET:
+            raise InvalidRequest("Invalid request: a client sends requests and notifications, no responses")
         if frame.id is UNSET or frame.id is None:
             await reply.empty(202)
             return
@@ -172,38 +174,50 @@ class HttpServer:
             watch.stop()
         return None if exchange.cancelled else settled
 
-    def _principal(self, headers: Headers) -> Principal:
-        return ANONYMOUS
+    def _caller(self, headers: Headers) -> Caller:
+        return Caller(ANONYMOUS, self._lifespan.value)
 
     def _of_handshake(self) -> "HandshakeEndpoint":
         if self._handshake is None:
             self._handshake = self._make_endpoint(self._application, self._settings)
         return self._handshake
 
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Open the application. Raises what its opening raised."""
+        self._failed = True
+        await self._lifespan.start()
+        self._failed = False
+
+    async def stop(self, grace: float) -> None:
+        """Close the application, waiting at most `grace` seconds. Raises what its closing raised."""
+        await self._lifespan.stop(grace)
+
+    async def _start_late(self) -> None:
         """Open the application with the first request, where no outer lifespan did."""
         if self._lifespan.state is State.STOPPED:
             raise Forbidden("The server has stopped", status=503)
         try:
-            await self._lifespan.start()
+            await self.start()
         except Exception:
             log.exception("the server's lifespan failed to start")
             raise InternalError("The server could not start; its log has the details", status=503) from None
 
     async def _health(self, path: str, reply: Reply) -> None:
-        ready = path != "/readyz" or not (self._draining or self._lifespan.state is State.STOPPED)
-        await reply.finish(b'{"status":"ok"}' if ready else b'{"status":"draining"}', 200 if ready else 503)
+        ready = not (self._draining or self._failed or self._lifespan.state is State.STOPPED)
+        if path != "/readyz" or ready:
+            await reply.finish(b'{"status":"ok"}')
+        else:
+            await reply.finish(b'{"status":"not ready"}', 503)
 
     async def _not_allowed(self, reply: Reply) -> None:
-        reply.extra = [*reply.extra, (b"allow", b"POST, OPTIONS")]
+        reply.extra = [*reply.extra, (b"allow", b"POST, GET, DELETE, OPTIONS")]
         raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             kind = (await receive())["type"]
-            step = self._lifespan.start if kind == "lifespan.startup" else self._lifespan.stop
             try:
-                await step()
+                await (self.start() if kind == "lifespan.startup" else self.stop(self._settings.shutdown_timeout))
             except Exception as error:
                 log.exception("%s failed", kind)
                 await send({"type": f"{kind}.failed", "message": f"{type(error).__name__}: {error}"})
@@ -211,6 +225,13 @@ class HttpServer:
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
+
+
+def _path(scope: Scope) -> str:
+    """The path below the place where this application is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 
 
 def _check_takes_stream(headers: Headers) -> None:

@@ -12,19 +12,24 @@ from msgspec import UNSET, Raw
 
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound
-from bascule.engine.exchange import Conversation, Exchange, Principal
+from bascule.engine.exchange import Conversation, Exchange
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import check_batch, check_version_header
 from bascule.eras.handshake import INITIALIZE, Handshake
 from bascule.errors import InvalidRequest, MCPError
-from bascule.runtime.settle import Settled, refusal, settle
+from bascule.runtime.settle import Settled, failed, refusal, settle
 from bascule.transports.http_headers import SESSION, VERSION, Headers, Receive
-from bascule.transports.http_reply import Reply
+from bascule.transports.http_reply import Caller, Reply
 from bascule.transports.session_ids import SessionIds
 from bascule.wire.jsonrpc import Frame, RequestId, decode, encode, error_response, split_batch
 from bascule.wire.notices import CANCELLED, CancelledParams
 
 _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
+
+MAX_STREAMS_A_SESSION = 8
+"""How many GET streams one session may hold open."""
+
+_NO_INITIALIZE = "Invalid request: initialize cannot be part of a batch"
 
 Running = tuple[Exchange, "asyncio.Task[Any]"]
 
@@ -39,63 +44,72 @@ class HandshakeEndpoint:
         self._keep_alive = settings.keep_alive_interval
         self._max_streams = settings.max_streams
         self._running: dict[tuple[str, RequestId], Running] = {}
-        self._streams = 0
-        self._draining = asyncio.Event()
+        self._streams: dict[str, set[asyncio.Event]] = {}
 
-    async def post(self, frame: Frame, headers: Headers, principal: Principal, reply: Reply) -> None:
+    async def post(self, frame: Frame, headers: Headers, caller: Caller, reply: Reply) -> None:
         """Answer one message. Raises MCPError where it has no legal session."""
         check_version_header(headers.get(VERSION))
         opening = frame.method == INITIALIZE
-        conversation = None if opening else self._ids.open(headers.get(SESSION), principal)
+        conversation = None if opening else self._ids.open(headers.get(SESSION), caller.principal)
         if frame.method is UNSET or frame.id is UNSET or frame.id is None:
             self._notice(frame, conversation)
             await reply.empty(202)
             return
-        settled = await self._settle(frame, Inbound(principal, reply.notify, headers, conversation), reply)
-        if settled is not None:
-            await reply.finish(*settled)
+        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state)
+        exchange = self._opened(frame, inbound)
+        if isinstance(exchange, Settled):
+            await reply.finish(*exchange)
+            return
+        if opening:
+            session = self._ids.mint(exchange.peer, caller.principal)
+            reply.extra = [*reply.extra, (SESSION.encode(), session.encode())]
+        settled = await self._settle(exchange)
+        await (reply.end() if settled is None else reply.finish(*settled))
 
-    async def post_batch(self, body: bytes, headers: Headers, principal: Principal, reply: Reply) -> None:
+    async def post_batch(self, body: bytes, headers: Headers, caller: Caller, reply: Reply) -> None:
         """Answer a batch, in the one revision that has them, with one array. Raises MCPError elsewhere."""
         check_version_header(headers.get(VERSION))
         session_id = headers.get(SESSION)
-        conversation = None if session_id is None else self._ids.open(session_id, principal)
+        conversation = None if session_id is None else self._ids.open(session_id, caller.principal)
         check_batch(conversation)
-        inbound = Inbound(principal, reply.notify, headers, conversation)
+        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state)
         answers = await asyncio.gather(*(self._answer_part(part, inbound) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
-        if bodies:
-            await reply.finish(b"[" + b",".join(bodies) + b"]")
-        else:
-            await reply.empty(202)
+        await (reply.finish(b"[" + b",".join(bodies) + b"]") if bodies else reply.empty(202))
 
-    async def get(self, headers: Headers, principal: Principal, reply: Reply, receive: Receive) -> None:
-        """Hold a GET stream open, with a comment now and then, until the client leaves or the server drains."""
+    async def get(self, headers: Headers, caller: Caller, reply: Reply, receive: Receive) -> None:
+        """Hold a GET stream open, with a comment now and then, until the client leaves or the session ends."""
         check_version_header(headers.get(VERSION))
-        self._ids.open(headers.get(SESSION), principal)
-        if self._streams >= self._max_streams:
+        conversation = self._ids.open(headers.get(SESSION), caller.principal)
+        streams = self._streams.setdefault(conversation.key, set())
+        if sum(map(len, self._streams.values())) >= self._max_streams or len(streams) >= MAX_STREAMS_A_SESSION:
             raise MCPError("Too many streams are open; try again later", code=InvalidRequest.code, status=503)
-        self._streams += 1
+        over = asyncio.Event()
+        streams.add(over)
         leaving = asyncio.ensure_future(_disconnected(receive))
-        draining = asyncio.ensure_future(self._draining.wait())
+        ending = asyncio.ensure_future(over.wait())
         try:
             done: set[asyncio.Future[Any]] = set()
             while not done:
                 await reply.event(b":\n\n")
                 done, _ = await asyncio.wait(
-                    {leaving, draining}, timeout=self._keep_alive, return_when=asyncio.FIRST_COMPLETED
+                    {leaving, ending}, timeout=self._keep_alive, return_when=asyncio.FIRST_COMPLETED
                 )
             await reply.end()
         finally:
-            self._streams -= 1
             leaving.cancel()
-            draining.cancel()
+            ending.cancel()
+            streams.discard(over)
+            if not streams:
+                self._streams.pop(conversation.key, None)
 
-    async def delete(self, headers: Headers, principal: Principal, reply: Reply) -> None:
-        """End a session: its id is refused from now on, its running requests are cancelled."""
-        session_id = headers.get(SESSION)
-        conversation = self._ids.open(session_id, principal)
-        self._ids.end(conversation.key)
+    async def delete(self, headers: Headers, caller: Caller, reply: Reply) -> None:
+        """End a session: its id is refused from now on, its requests are cancelled, its streams end."""
+        session_id = headers.get(SESSION, "")
+        conversation = self._ids.open(session_id, caller.principal)
+        self._ids.end(session_id)
+        for over in self._streams.get(conversation.key, ()):
+            over.set()
         for key, running in list(self._running.items()):
             if key[0] == conversation.key:
                 _cancel(running)
@@ -103,31 +117,40 @@ class HandshakeEndpoint:
 
     def drain(self) -> None:
         """End every open stream: the server is stopping."""
-        self._draining.set()
+        for streams in self._streams.values():
+            for over in streams:
+                over.set()
 
-    async def _settle(self, frame: Frame, inbound: Inbound, reply: Reply) -> Settled | None:
-        """The answer to one request; None where its client cancelled it, which ends the reply without a result."""
+    def _opened(self, frame: Frame, inbound: Inbound) -> Exchange | Settled:
+        """The exchange of one request, or its refusal."""
         try:
-            exchange = self._era.open(frame, inbound)
-            key = self._began(exchange)
+            return self._era.open(frame, inbound)
         except MCPError as error:
             return refusal(self._era, error, frame.id)  # type: ignore[arg-type]  # requests only
-        if exchange.method == INITIALIZE:
-            reply.extra = [*reply.extra, (SESSION.encode(), self._ids.mint(exchange.peer, inbound.principal).encode())]
-        try:
+
+    async def _settle(self, exchange: Exchange) -> Settled | None:
+        """The answer to one request; None where its client has cancelled it."""
+        task, conversation = asyncio.current_task(), exchange.conversation
+        if conversation is None or task is None:
             return await settle(self._application, self._era, exchange)
+        key = (conversation.key, exchange.request_id)
+        if key in self._running:
+            taken = InvalidRequest("Invalid request: a request with this id is still running")
+            return refusal(self._era, taken, exchange.request_id)
+        self._running[key] = (exchange, task)
+        try:
+            settled = await settle(self._application, self._era, exchange)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not exchange.cancelled or task is None:
+            if not exchange.cancelled:
                 raise
             task.uncancel()
-            await reply.end()
             return None
         finally:
-            if key is not None:
-                del self._running[key]
+            del self._running[key]
+        return None if exchange.cancelled else settled
 
     async def _answer_part(self, part: bytes, inbound: Inbound) -> bytes | None:
+        """The answer to one part of a batch, in the task that `gather` made for it."""
         try:
             frame = decode(part)
         except MCPError as error:
@@ -135,24 +158,16 @@ class HandshakeEndpoint:
         if frame.method is UNSET or frame.id is UNSET or frame.id is None:
             self._notice(frame, inbound.conversation)
             return None
+        exchange = self._opened(frame, inbound)
+        if isinstance(exchange, Settled):
+            return exchange.body
+        if exchange.method == INITIALIZE:
+            return refusal(self._era, InvalidRequest(_NO_INITIALIZE), frame.id).body
         try:
-            exchange = self._era.open(frame, inbound)
-            if exchange.method == INITIALIZE:
-                raise InvalidRequest("Invalid request: initialize cannot be part of a batch")
-            return (await settle(self._application, self._era, exchange)).body
-        except MCPError as error:
-            return refusal(self._era, error, frame.id).body
-
-    def _began(self, exchange: Exchange) -> tuple[str, RequestId] | None:
-        """Remember a running request, so that its client can cancel it. Raises InvalidRequest for an id in use."""
-        task = asyncio.current_task()
-        if exchange.conversation is None or task is None:
-            return None
-        key = (exchange.conversation.key, exchange.request_id)
-        if key in self._running:
-            raise InvalidRequest("Invalid request: a request with this id is still running")
-        self._running[key] = (exchange, task)
-        return key
+            settled = await self._settle(exchange)
+        except asyncio.CancelledError as error:
+            settled = failed(self._era, exchange, error)
+        return None if settled is None else settled.body
 
     def _notice(self, frame: Frame, conversation: Conversation | None) -> None:
         """A notification or response of the client; only cancellation asks for anything."""

@@ -28,6 +28,7 @@ class MemoryStream:
         await self._lifespan.start()
         self._on_line, self._on_close = on_line, on_close
         self._pump = Pump(self._application, StreamRoute(self._application), LOCAL, self._answer, _drained)
+        self._pump.open(self._lifespan.value)
 
     def write(self, line: bytes) -> None:
         """Send one message to the server."""

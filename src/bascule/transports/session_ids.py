@@ -9,8 +9,9 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2s
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +24,11 @@ from bascule.wire.requests import ClientCapabilities, Implementation
 
 _PURPOSE = "session"
 _REMEMBERED = 10_000
-_MAX_ID = 2048
+_MARKS = 100_000
+_DETAILS = ("form", "url", "tools", "context", "listChanged")
+
+MAX_ID = 512
+"""The longest session id, in characters."""
 
 
 class _Ticket(Struct, array_like=True, frozen=True):
@@ -36,6 +41,13 @@ class _Ticket(Struct, array_like=True, frozen=True):
     principal: bytes
     issued: int
     nonce: bytes
+
+
+class _Ended(NamedTuple):
+    """A session that was ended: when it was issued, and until when that must be remembered."""
+
+    issued: float
+    until: float
 
 
 _encode_ticket = msgspec.msgpack.Encoder().encode
@@ -66,7 +78,9 @@ class SessionIds:
         self._clock = clock
         self._random = random
         self._opened: OrderedDict[str, tuple[_Ticket, Conversation]] = OrderedDict()
-        self._ended: OrderedDict[str, float] = OrderedDict()
+        self._ended: OrderedDict[str, _Ended] = OrderedDict()
+        self._oldest = 0.0
+        """Sessions issued before this moment are refused: the marks of ended ones from then on are all there."""
 
     def mint(self, peer: Peer, principal: Principal) -> str:
         """A new session id for a client that has just been greeted."""
@@ -76,11 +90,15 @@ class SessionIds:
             info.name[:64],
             info.version[:32],
             _declared(peer.capabilities),
-            _digest(principal),
+            _digest(principal.key),
             int(self._clock()),
             self._random(8),
         )
-        return self._sealer.seal(_encode_ticket(ticket), _PURPOSE)
+        sealed = self._sealer.seal(_encode_ticket(ticket), _PURPOSE)
+        if len(sealed) <= MAX_ID:
+            return sealed
+        bare = msgspec.structs.replace(ticket, name="", client_version="", capabilities=_families(peer.capabilities))
+        return self._sealer.seal(_encode_ticket(bare), _PURPOSE)
 
     def open(self, session_id: str | None, principal: Principal) -> Conversation:
         """The conversation behind an id. Raises InvalidRequest (400) without one, SessionEnded (404) for a bad one."""
@@ -89,28 +107,31 @@ class SessionIds:
                 "Invalid request: send initialize first and repeat its Mcp-Session-Id header, "
                 "or say MCP-Protocol-Version and _meta as stateless clients do"
             )
-        found = self._opened.get(session_id)
-        if found is None:
-            found = self._unseal(session_id)
+        found = self._opened.get(session_id) or self._unseal(session_id)
         ticket, conversation = found
-        if (
-            session_id in self._ended
-            or ticket.issued + self._ttl < self._clock()
-            or ticket.principal != _digest(principal)
-        ):
+        now = self._clock()
+        current = max(now - self._ttl, self._oldest) <= ticket.issued
+        if conversation.key in self._ended or not current or ticket.principal != _digest(principal.key):
             raise SessionEnded
+        self._opened[session_id] = found
+        self._opened.move_to_end(session_id)
+        if len(self._opened) > _REMEMBERED:
+            self._opened.popitem(last=False)
         return conversation
 
     def end(self, session_id: str) -> None:
-        """Refuse an id from now on."""
+        """Refuse an id from now on. It must have been opened."""
         now = self._clock()
-        while self._ended and (next(iter(self._ended.values())) < now or len(self._ended) >= _REMEMBERED):
+        while self._ended and next(iter(self._ended.values())).until < now:
             self._ended.popitem(last=False)
-        self._ended[session_id] = now + self._ttl
-        self._opened.pop(session_id, None)
+        if len(self._ended) >= _MARKS:
+            _, dropped = self._ended.popitem(last=False)
+            self._oldest = max(self._oldest, dropped.issued + 1)
+        ticket, conversation = self._opened.pop(session_id)
+        self._ended[conversation.key] = _Ended(ticket.issued, now + self._ttl)
 
     def _unseal(self, session_id: str) -> tuple[_Ticket, Conversation]:
-        if len(session_id) > _MAX_ID:
+        if len(session_id) > MAX_ID:
             raise SessionEnded
         try:
             ticket = _decode_ticket(self._sealer.open(session_id, _PURPOSE))
@@ -118,23 +139,25 @@ class SessionIds:
         except (Unsealable, msgspec.MsgspecError):
             raise SessionEnded from None
         peer = Peer(ticket.version, Implementation(ticket.name, ticket.client_version), capabilities)
-        found = self._opened[session_id] = (ticket, Conversation(peer, session_id))
-        if len(self._opened) > _REMEMBERED:
-            self._opened.popitem(last=False)
-        return found
+        return ticket, Conversation(peer, ticket.nonce.hex())
 
 
 def _declared(capabilities: ClientCapabilities) -> dict[str, Any]:
-    """The capabilities with what makes ids long left out: settings of extensions, experiments."""
-    declared: dict[str, Any] = {}
-    for name in ("elicitation", "sampling", "roots"):
-        value = getattr(capabilities, name)
-        if value is not None:
-            declared[name] = {key: {} for key in list(value)[:4] if isinstance(value[key], dict)}
+    """The capabilities with what makes ids long left out: unknown keys, settings of extensions, experiments."""
+    declared = _families(capabilities)
+    for name in declared:
+        declared[name] = {key: {} for key in _DETAILS if key in (getattr(capabilities, name) or {})}
     if capabilities.extensions:
         declared["extensions"] = {name[:64]: {} for name in list(capabilities.extensions)[:2]}
     return declared
 
 
-def _digest(principal: Principal) -> bytes:
-    return blake2s("\0".join(principal.key).encode(), digest_size=16).digest()
+def _families(capabilities: ClientCapabilities) -> dict[str, Any]:
+    names = ("elicitation", "sampling", "roots")
+    return {name: {} for name in names if getattr(capabilities, name) is not None}
+
+
+@lru_cache(maxsize=1024)
+def _digest(key: tuple[str, str, str]) -> bytes:
+    """What stands in a session id for its principal: equal for the same one, and telling nothing about it."""
+    return blake2s(msgspec.json.encode(key), digest_size=16).digest()

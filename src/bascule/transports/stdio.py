@@ -29,6 +29,15 @@ MAX_LINE = 4 * 1024 * 1024
 PATIENCE = 1.0
 """Seconds that running requests get to finish once standard input has closed."""
 
+STARTING = 10.0
+"""Seconds that the application gets to start once standard input has closed with requests in it."""
+
+CLOSING = 5.0
+"""Seconds that the application's lifespan gets to end."""
+
+MAX_UNREAD = 32 * 1024 * 1024
+"""How many bytes may wait for the client to read them before no more of its messages are read."""
+
 _CHUNK = 256 * 1024
 _HIGH_WATER = 1024 * 1024
 
@@ -39,45 +48,71 @@ def claim() -> tuple[int, int]:
     Afterwards 0 is the null device and 1 is standard error. What Python had buffered for standard output goes to
     standard error too. Child processes inherit none of the copies.
     """
-    reading, writing = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
+    reading, writing = _copy(0, null), _copy(1, null)
     os.dup2(null, 0)
     try:
         os.dup2(2, 1)
     except OSError:
         os.dup2(null, 1)
-    os.close(null)
+    if null > 2:
+        os.close(null)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     return reading, writing
 
 
+def _copy(descriptor: int, instead: int) -> int:
+    """A private copy of a descriptor, or of `instead` where the parent has closed it."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return os.dup(instead)
+
+
 async def serve(application: Application, reading: int, writing: int, max_line: int = MAX_LINE) -> None:
-    """Serve one client over two descriptors until its input closes, its output breaks, or SIGTERM or SIGINT arrives."""
+    """Serve one client over two descriptors until its input closes, its output breaks, or SIGTERM or SIGINT arrives.
+
+    Reading begins before the application is ready, so that a client that leaves is noticed; its requests wait.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             loop.add_signal_handler(number, stopping.set)
+    writer = LineWriter(writing, stopping)
+    await writer.open()
+    pump = Pump(application, StreamRoute(application), LOCAL, writer.write, writer.drained)
     lifespan = Lifespan(application)
-    await lifespan.start()
+    reader = loop.create_task(_read(reading, pump, writer, max_line))
+    stopped = loop.create_task(stopping.wait())
     try:
-        writer = LineWriter(writing, stopping)
-        await writer.open()
-        pump = Pump(application, StreamRoute(application), LOCAL, writer.write, writer.drained)
-        reading_task = loop.create_task(_read(reading, pump, writer, max_line))
-        stopped = loop.create_task(stopping.wait())
-        await asyncio.wait({reading_task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        await pump.finish(PATIENCE if reading_task.done() else 0)
-        for task in (reading_task, stopped):
+        if await _started(lifespan, pump, reader, stopped):
+            await asyncio.wait({reader, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await pump.finish(PATIENCE if reader.done() else 0)
+    finally:
+        for task in (reader, stopped):
             task.cancel()
         await writer.close()
-    finally:
-        await lifespan.stop()
+        await lifespan.stop(CLOSING)
+
+
+async def _started(lifespan: Lifespan, pump: Pump, reader: "asyncio.Task[None]", stopped: "asyncio.Task[bool]") -> bool:
+    """Whether the application started before there was nobody left to serve. Raises what its start raised."""
+    starting = asyncio.get_running_loop().create_task(lifespan.start())
+    await asyncio.wait({starting, reader, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done() and pump.busy and not stopped.done():  # the input has ended, with requests in it
+        await asyncio.wait({starting, stopped}, timeout=STARTING, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return False
+    starting.result()
+    pump.open(lifespan.value)
+    return True
 
 
 async def _read(reading: int, pump: Pump, writer: "LineWriter", max_line: int) -> None:
-    """Feed every line to the pump; wait while it is full or while the client does not take its answers."""
+    """Feed every line to the pump; wait while its queue is full, or too much waits for the client to read it."""
     splitter = LineSplitter(max_line)
     too_long = encode(error_response(ParseError(f"Parse error: a message may have at most {max_line} bytes")))
     read = await _open_reader(reading)
@@ -89,7 +124,8 @@ async def _read(reading: int, pump: Pump, writer: "LineWriter", max_line: int) -
             pump.feed(line)
             if pump.full:
                 await pump.room()
-        await writer.drained()
+        if writer.held > MAX_UNREAD:
+            await writer.drained()
 
 
 async def _open_reader(reading: int) -> Callable[[], Awaitable[bytes]]:
@@ -136,6 +172,11 @@ class LineWriter(asyncio.BaseProtocol):
             pipe = os.fdopen(self._descriptor, "wb", buffering=0)
             self._transport, _ = await self._loop.connect_write_pipe(lambda: self, pipe)
             self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+
+    @property
+    def held(self) -> int:
+        """How many bytes the client has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def write(self, line: bytes) -> None:
         """Write one message, soon."""

@@ -19,7 +19,14 @@ RequestId = str | int
 MAX_DEPTH = 128
 """How deep arrays and objects may nest; deeper messages are refused as unparsable."""
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+MAX_BATCH = 100
+"""How many messages a batch may hold."""
+
+MAX_BATCH_BYTES = 1024 * 1024
+"""How long a batch may be."""
+
+# Possessive and closing at the end of the text: no input makes it look twice at a byte.
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[{\]}]")
 
 
@@ -97,7 +104,9 @@ def is_batch(data: bytes | bytearray) -> bool:
 
 
 def split_batch(data: bytes | bytearray) -> list[bytes]:
-    """The messages of a batch, each still as bytes. Raises ParseError, or InvalidRequest for an empty batch."""
+    """The messages of a batch, each as bytes. Raises ParseError, or InvalidRequest where it is empty or too large."""
+    if len(data) > MAX_BATCH_BYTES:
+        raise InvalidRequest(f"Invalid request: a batch may have at most {MAX_BATCH_BYTES} bytes")
     _admit(data)
     try:
         parts = _decode_frames(data)
@@ -105,6 +114,8 @@ def split_batch(data: bytes | bytearray) -> list[bytes]:
         raise ParseError(f"Parse error: {_reason(wrong)}") from None
     if not parts:
         raise InvalidRequest("Invalid request: the batch is empty")
+    if len(parts) > MAX_BATCH:
+        raise InvalidRequest(f"Invalid request: a batch may hold at most {MAX_BATCH} messages")
     return [bytes(part) for part in parts]
 
 
