@@ -54,6 +54,6 @@ constraints:  ## Bring constraints.txt up to date: newest versions that pyprojec
 	@scripts/constraints.sh
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .venv-newest .conformance .peers tests/conformance/node_modules build dist
+	rm -rf $(VENV) .venv-newest .conformance .peers .bench tests/conformance/node_modules build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests scripts examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextvars import ContextVar
 
 import pytest
 
@@ -271,12 +272,14 @@ async def test_requests_beyond_the_limit_wait_their_turn_and_can_be_cancelled_me
 async def test_a_full_queue_says_so_until_there_is_room(app, monkeypatch):
     monkeypatch.setattr("bascule.runtime.pump.MAX_QUEUED", 2)
     stream = Stream(app, limit=1)
-    stream.send(call("wait", id=1), call("add", {"a": 1, "b": 2}, id=2))
+    stream.send(call("wait", id=1))
+    await app.entered.wait()
+    stream.send(call("add", {"a": 1, "b": 2}, id=2))
     assert not stream.pump.full
     stream.send(call("add", {"a": 1, "b": 2}, id=3))
     assert stream.pump.full
     waiting = asyncio.create_task(stream.pump.room())
-    await app.entered.wait()
+    await asyncio.sleep(0)
     assert not waiting.done()
     stream.send(cancelled(1))
     await asyncio.wait_for(waiting, 5)
@@ -420,3 +423,40 @@ async def test_finishing_lets_running_requests_end_before_it_cancels(app):
     assert (await stream.take())["id"] == "quick"
     assert stream.answers.empty()
     assert app.left == ["x"]
+
+
+async def test_what_one_request_leaves_in_context_variables_is_not_seen_by_the_next(app):
+    user = ContextVar("user", default="nobody")
+
+    @app.tool
+    async def login(name: str) -> str:
+        user.set(name)
+        return name
+
+    @app.tool
+    async def whoami() -> str:
+        return user.get()
+
+    stream = Stream(app)
+    stream.send(*[one for n in range(5) for one in (call("login", {"name": "x"}, id=n), call("whoami", id=100 + n))])
+    answers = [await stream.take() for _ in range(10)]
+    seen = {answer["id"]: answer["result"]["content"][0]["text"] for answer in answers}
+    assert {seen[100 + n] for n in range(5)} == {"nobody"}
+
+
+async def test_slow_requests_run_side_by_side_and_let_quick_ones_pass(app):
+    gate, running = asyncio.Event(), []
+
+    @app.tool
+    async def slow(n: int) -> int:
+        running.append(n)
+        await gate.wait()
+        return n
+
+    stream = Stream(app)
+    stream.send(*[call("slow", {"n": n}, id=n) for n in range(50)], call("add", {"a": 1, "b": 2}, id="quick"))
+    assert (await stream.take())["id"] == "quick"
+    assert len(running) == 50
+    gate.set()
+    assert {(await stream.take())["id"] for _ in range(50)} == set(range(50))
+    assert not stream.pump.busy

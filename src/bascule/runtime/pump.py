@@ -1,15 +1,18 @@
 """The server's side of a byte stream (stdio, memory): one message in, its answer out, many at a time.
 
-Every request runs in a task of its own, so that it can be cancelled; notices are written as they come; answers leave in
-the order in which they are ready. At most `limit` requests run, or wait for the client to take their answer; the next
-ones queue, so that cancellations and the end of the stream are still seen; only a full queue asks the transport to stop
-reading. Knows frames, eras by their seams, and a `write`; does not know what carries the bytes.
+Requests queue, and tasks take them from the queue: one task goes from request to request for as long as none of them
+waits for anything, and another takes over when one does. So quick calls cost no task of their own, and slow ones run
+side by side, at most `limit` of them. A task that a handler left with other context variables than it found serves no
+further request. Only a full queue asks the transport to stop reading: cancellations and the end of the stream are seen
+before.
+Knows frames, eras by their seams, and a `write`; does not know what carries the bytes.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from contextvars import copy_context
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -80,13 +83,16 @@ class Pump:
     ) -> None:
         self._application = application
         self._route = route
-        self._principal = principal
         self._write = write
         self._drained = drained
         self._limit = limit
         self._state: Mapping[Any, Any] | None = None
         self._running: dict[RequestId, Running] = {}
         self._queue: dict[RequestId, Queued] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._starting = False
+        """Whether a worker has been made that has not taken its first request yet."""
+        self._inbound = Inbound(principal, self._notify)
         self._conversation: Conversation | None = None
         self._room = asyncio.Event()
         self._closing = False
@@ -94,7 +100,7 @@ class Pump:
     def open(self, state: Mapping[Any, Any]) -> None:
         """Start what waits: the application runs, and `state` is what its lifespans yielded."""
         self._state = state
-        self._start_queued()
+        self._need_worker()
 
     @property
     def busy(self) -> bool:
@@ -126,18 +132,14 @@ class Pump:
     async def finish(self, patience: float, grace: float = 0.5) -> None:
         """Wait `patience` seconds for what runs and waits, then cancel it and wait `grace` seconds for that."""
         deadline = asyncio.get_running_loop().time() + patience
-        while self._running and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(self._tasks(), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.sleep(0)  # the callbacks of what is done start what waits
+        while self._workers and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self._workers, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         self._closing = True
         self._queue.clear()
-        for running in self._running.values():
-            running.task.cancel()
-        if tasks := self._tasks():
-            await asyncio.wait(tasks, timeout=grace)
-
-    def _tasks(self) -> list[asyncio.Task[None]]:
-        return [running.task for running in self._running.values()]
+        for worker in self._workers:
+            worker.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=grace)
 
     def _answer(self, body: bytes | None) -> None:
         if body is not None:
@@ -153,44 +155,67 @@ class Pump:
         try:
             if frame.id in self._running or frame.id in self._queue:
                 raise InvalidRequest("Invalid request: a request with this id is still running")
-            inbound = Inbound(self._principal, self._notify, None, self._conversation)
-            exchange = era.open(frame, inbound)
+            exchange = era.open(frame, self._inbound)
         except MCPError as error:
             answered(refusal(era, error, frame.id).body)
             return
-        self._conversation = self._route.conversation_of(exchange) or self._conversation
-        if self._state is None or len(self._running) >= self._limit:
-            self._queue[frame.id] = Queued(era, exchange, answered)
-        else:
-            self._start(era, exchange, answered, self._state)
+        conversation = self._route.conversation_of(exchange)
+        if conversation is not None:
+            self._conversation = conversation
+            self._inbound = self._inbound._replace(conversation=conversation)
+        self._queue[frame.id] = Queued(era, exchange, answered)
+        self._need_worker()
 
-    def _start(self, era: ServerEra, exchange: Exchange, answered: Answered, state: Mapping[Any, Any]) -> None:
-        exchange.state = state
-        sent: list[bytes | None] = []
+    def _need_worker(self) -> None:
+        """Have somebody take the next request, unless somebody is about to, or as many run as may."""
+        if self._starting or not self._queue or self._state is None or len(self._workers) >= self._limit:
+            return
+        self._starting = True
+        worker = asyncio.get_running_loop().create_task(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._retired)
 
-        def done(task: asyncio.Task[None]) -> None:
-            del self._running[exchange.request_id]
-            if not sent:  # cancelled, from outside or by the handler itself
-                lost = exchange.cancelled or self._closing
-                answered(None if lost else failed(era, exchange, asyncio.CancelledError()).body)
-            self._start_queued()
+    def _retired(self, worker: "asyncio.Task[None]") -> None:
+        self._workers.discard(worker)
+        if not self._closing:
+            self._need_worker()
 
-        async def serve() -> None:
-            settled = await settle(self._application, era, exchange)
-            sent.append(None if exchange.cancelled else settled.body)
-            answered(sent[0])
-            await self._drained()
-
-        task = asyncio.get_running_loop().create_task(serve())
-        self._running[exchange.request_id] = Running(exchange, task)
-        task.add_done_callback(done)
-
-    def _start_queued(self) -> None:
-        while self._queue and self._state is not None and len(self._running) < self._limit and not self._closing:
+    async def _work(self) -> None:
+        """Serve requests until none waits."""
+        clean = copy_context()
+        self._starting = False
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        while self._queue and copy_context() == clean:
             request_id = next(iter(self._queue))
-            self._start(*self._queue.pop(request_id), self._state)
-        if not self.full:
-            self._room.set()
+            queued = self._queue.pop(request_id)
+            self._running[request_id] = Running(queued.exchange, task)
+            if self._queue:
+                self._need_worker()
+            if not self._room.is_set() and not self.full:
+                self._room.set()
+            try:
+                await self._serve(queued, task)
+            finally:
+                del self._running[request_id]
+
+    async def _serve(self, queued: Queued, task: "asyncio.Task[None]") -> None:
+        era, exchange, answered = queued
+        exchange.state = cast("Mapping[Any, Any]", self._state)
+        try:
+            settled = await settle(self._application, era, exchange)
+        except asyncio.CancelledError as error:
+            if self._closing:
+                raise
+            task.uncancel()  # the request was cancelled, by its client or by its own handler: the worker goes on
+            answered(None if exchange.cancelled else failed(era, exchange, error).body)
+            return
+        if exchange.cancelled:
+            while task.uncancel():  # the handler has swallowed its cancellation
+                pass
+            answered(None)
+            return
+        answered(settled.body)
+        await self._drained()
 
     def _notice(self, frame: Frame) -> None:
         """A notification from the client: only cancellation asks for anything."""

@@ -162,6 +162,7 @@ class LineWriter(asyncio.BaseProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._lines: list[bytes] = []
+        self._gathered = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._lost = asyncio.Event()
@@ -183,6 +184,9 @@ class LineWriter(asyncio.BaseProtocol):
         if not self._lines:
             self._loop.call_soon(self._flush)
         self._lines.append(line)
+        self._gathered += len(line)
+        if self._gathered > _HIGH_WATER:
+            self._flush()
 
     async def drained(self) -> None:
         """Wait until the client has taken enough of what was written."""
@@ -216,6 +220,7 @@ class LineWriter(asyncio.BaseProtocol):
             return
         data = b"\n".join(self._lines) + b"\n"
         self._lines.clear()
+        self._gathered = 0
         if self._transport is not None:
             self._transport.write(data)
             return
