@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bascule.engine.settings import HttpSettings
+from bascule.transports.corked import CorkedTransport
 from bascule.transports.http_server import HttpServer
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,7 +31,7 @@ class GuardedProtocol(HttpToolsProtocol):
     max_header_bytes = 64 * 1024
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", CorkedTransport(transport, self.loop)))
         self._receiving = self._in_head = True
         self._deaf = False
         self._idle_bytes = 0

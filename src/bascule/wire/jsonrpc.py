@@ -100,7 +100,8 @@ def decode(data: bytes | bytearray) -> Frame:
 
 def is_batch(data: bytes | bytearray) -> bool:
     """Whether the bytes start a JSON array."""
-    return data.lstrip()[:1] == b"["
+    first = data[:1]
+    return first == b"[" or (first != b"{" and data.lstrip()[:1] == b"[")
 
 
 def split_batch(data: bytes | bytearray) -> list[bytes]:
