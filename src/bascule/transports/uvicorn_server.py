@@ -53,6 +53,10 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not self.slow_since:
             self.slow_since = self.loop.time()
 
+    def eof_received(self) -> None:
+        """The client sends no more: what was answered so far leaves before the connection is closed."""
+        cast("CorkedTransport", self.transport).flush()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving = self._in_head = True
