@@ -8,7 +8,7 @@ import sys
 
 from bascule import Context, Server
 
-app = Server("bench", version="1", page_size=1000)
+app = Server("bench", version="1")
 
 
 def add(a: int, b: int) -> int:

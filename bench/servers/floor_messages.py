@@ -20,21 +20,21 @@ class Implementation(Struct, **OPTIONS):
     version: str = ""
 
 
-class Meta(Struct, **OPTIONS):
+class Meta(Struct, frozen=True, **OPTIONS):
     progress_token: str | int | None = None
     version: str | None = field(default=None, name=PREFIX + "protocolVersion")
     client: Implementation | None = field(default=None, name=PREFIX + "clientInfo")
     capabilities: dict[str, Any] | None = field(default=None, name=PREFIX + "clientCapabilities")
 
 
-class Arguments(Struct):
+class Arguments(Struct, frozen=True):
     a: int = 0
     b: int = 0
     text: str = ""
     n: int = 0
 
 
-class Params(Struct):
+class Params(Struct, frozen=True):
     name: str = ""
     uri: str = ""
     arguments: Arguments = Arguments()
@@ -142,7 +142,10 @@ def _tools(count: int) -> list[dict[str, Any]]:
         _tool("echo", "Return the text.", "string", text="string"),
         _tool("big", "Return n kilobytes of text.", "string", n="integer"),
         _tool("steps", "Send n progress notices.", "string", n="integer"),
-        *(_tool(f"add_{number}", "Add two numbers.", "integer", a="integer", b="integer") for number in range(4, count)),
+        *(
+            _tool(f"add_{number}", "Add two numbers.", "integer", a="integer", b="integer")
+            for number in range(4, count)
+        ),
     ]
 
 

@@ -1,6 +1,7 @@
 """The official Python SDK's low-level server: `mcp_lowlevel_server.py stdio | http PORT`, with JSON replies.
 
-The schemas are written by hand and the arguments are not checked. BENCH_TOOLS is how many tools it has in all.
+The schemas are written by hand and kept at hand, and the arguments are not checked. BENCH_TOOLS is how many tools it
+has in all.
 """
 
 import asyncio
@@ -13,7 +14,11 @@ import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-INTEGERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"]}
+INTEGERS = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+    "required": ["a", "b"],
+}
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 COUNT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -38,6 +43,8 @@ TOOLS = types.ListToolsResult(
         ),
     ]
 )
+
+SCHEMAS = {tool.name: tool.input_schema for tool in TOOLS.tools}
 
 
 async def list_tools(ctx, params):
@@ -74,6 +81,7 @@ async def read_resource(ctx, params):
 server = Server(
     "bench",
     version="1",
+    get_tool_input_schema=SCHEMAS.get,
     on_list_tools=list_tools,
     on_call_tool=call_tool,
     on_list_resources=list_resources,

@@ -1,0 +1,63 @@
+"""The budgets: what Bascule may take, as a ratio to the floor of the same run or as given. A table, nothing else."""
+
+from typing import Any, NamedTuple
+
+
+class Budget(NamedTuple):
+    """`metric` of `target` must not pass `limit`; `beside` names what it is divided by, as target and metric."""
+
+    title: str
+    target: str
+    metric: str
+    limit: float
+    unit: str = ""
+    beside: tuple[str, str] | None = None
+    at_least: bool = False
+
+    def value(self, figures: dict[str, Any]) -> float | None:
+        """What was measured; None where something is missing."""
+        own = figures.get(self.target, {}).get(self.metric)
+        if self.beside is None or own is None:
+            return None if own is None else float(own["median"])
+        other = figures.get(self.beside[0], {}).get(self.beside[1])
+        return None if not other else float(own["median"] / other["median"])
+
+    def reached(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+def _ratio(era: str, connections: int, limit: float) -> Budget:
+    metric = f"call.{era}.{connections}.cpu_us"
+    many = "one connection" if connections == 1 else f"{connections} connections"
+    return Budget(f"tools/call, {era}, {many}", "bascule", metric, limit, "times the floor", ("floor", metric))
+
+
+BUDGETS = (
+    _ratio("stateless", 16, 1.5),
+    _ratio("handshake", 16, 1.5),
+    _ratio("stateless", 1, 1.25),
+    _ratio("handshake", 1, 1.25),
+    Budget("tools/call over stdio, pipelined", "bascule", "stdio.pipelined.cpu_us", 12, "µs"),
+    Budget("cold start, a file's own app.run()", "bascule", "cold.ms", 110, "ms"),
+    Budget("cold start, bascule serve", "bascule-serve", "cold.ms", 170, "ms"),
+    Budget("idle HTTP server", "bascule", "memory.idle_mib", 40, "MiB"),
+    Budget("a session without open stream", "bascule", "memory.session_kib", 0.05, "KiB"),
+    Budget("tools/list of 500", "bascule", "many.list.cpu_us", 200, "µs"),
+    Budget(
+        "a call with 500 tools beside one with four",
+        "bascule",
+        "many.call.cpu_us",
+        1.03,
+        "times",
+        ("bascule", "call.stateless.16.cpu_us"),
+    ),
+    Budget(
+        "1 MB text, throughput",
+        "bascule",
+        "large.mib_per_s",
+        0.7,
+        "times the floor",
+        ("floor", "large.mib_per_s"),
+        at_least=True,
+    ),
+)

@@ -1,0 +1,138 @@
+"""What is measured over HTTP: calls at several levels of load, large answers, many tools, progress, memory.
+
+Metrics are named part.era.connections.unit; `_us` are microseconds of the server's CPU for each request.
+"""
+
+from collections.abc import Callable
+
+from bench import messages, probe
+from bench.child import Child, http_server
+from bench.figures import Book
+from bench.http_load import Load, run
+from bench.plan import CONNECTIONS, Plan
+from bench.proc import seconds_between
+from bench.targets import Target
+
+Note = Callable[[str, float], None]
+
+
+class Bench:
+    """One HTTP server under test."""
+
+    def __init__(self, child: Child, port: int, plan: Plan) -> None:
+        self.child = child
+        self.port = port
+        self.plan = plan
+        self._sessions: dict[str, list[str | None]] = {}
+
+    def check(self, era: str, tools: int = 4) -> None:
+        """Is every answer right? Raises Failed."""
+        speaker = probe.HttpSpeaker(self.port, era)
+        speaker.open()
+        probe.check(speaker, tools)
+        speaker.close()
+        self.child.settle()
+
+    def load(self, job: messages.Job, era: str, connections: int) -> tuple[Load, float]:
+        """Warm up, then load; and the CPU seconds that the server took for it."""
+        sessions = self.opened(era, connections)
+        templates = [messages.http_template(job, era, self.port, session) for session in sessions]
+        run(self.port, templates, job.right, self.plan.warm)
+        before = self.child.cpu()
+        load = run(self.port, templates, job.right, self.plan.seconds)
+        return load, seconds_between(before, self.child.cpu())
+
+    def opened(self, era: str, count: int) -> list[str | None]:
+        """A session for each connection."""
+        opened = self._sessions.setdefault(era, [])
+        while len(opened) < count:
+            speaker = probe.HttpSpeaker(self.port, era)
+            speaker.open()
+            opened.append(speaker.session)
+            speaker.close()
+        return opened[:count]
+
+
+def measure(target: Target, plan: Plan, book: Book) -> None:
+    """One round of everything but memory."""
+
+    def note(metric: str, value: float) -> None:
+        book.note(target.name, metric, value)
+
+    with http_server(target) as (child, port):
+        bench = Bench(child, port, plan)
+        for era in target.eras:
+            bench.check(era)
+            if target.has("calls"):
+                _calls(bench, era, note)
+        era = target.eras[0]
+        if target.has("large"):
+            load, cpu = bench.load(messages.big(plan.kilobytes), era, 4)
+            note("large.mib_per_s", load.replies * plan.kilobytes / 1024 / load.seconds)
+            note("large.cpu_us", cpu / load.replies * 1e6)
+        if target.has("progress"):
+            load, cpu = bench.load(messages.steps(plan.steps), era, 4)
+            note("progress.cpu_us", cpu / load.replies * 1e6)
+        for era in target.eras:
+            bench.check(era)
+    if target.has("many"):
+        _many(target, plan, note)
+
+
+def _calls(bench: Bench, era: str, note: Note) -> None:
+    for connections in CONNECTIONS:
+        load, cpu = bench.load(messages.add(), era, connections)
+        name = f"call.{era}.{connections}"
+        note(f"{name}.cpu_us", cpu / load.replies * 1e6)
+        note(f"{name}.per_s", load.replies / load.seconds)
+        note(f"{name}.p50_ms", load.percentile(50) * 1e3)
+        note(f"{name}.p99_ms", load.percentile(99) * 1e3)
+        if connections == 1:
+            note(f"call.{era}.bytes", load.bytes_in / load.replies)
+
+
+def _many(target: Target, plan: Plan, note: Note) -> None:
+    era, tools = target.eras[0], plan.many_tools
+    with http_server(target, tools) as (child, port):
+        bench = Bench(child, port, plan)
+        bench.check(era, tools)
+        load, cpu = bench.load(messages.add(), era, 16)
+        note("many.call.cpu_us", cpu / load.replies * 1e6)
+        load, cpu = bench.load(messages.listing(tools), era, 4)
+        note("many.list.cpu_us", cpu / load.replies * 1e6)
+        bench.check(era, tools)
+
+
+def memory(target: Target, plan: Plan, book: Book) -> None:
+    """Resident memory of a fresh server: after one call, after many sessions, after many calls."""
+
+    def note(metric: str, value: float) -> None:
+        book.note(target.name, metric, value)
+
+    with http_server(target) as (child, port):
+        bench = Bench(child, port, plan)
+        note("memory.idle_mib", child.resident_kib() / 1024)
+        for era in target.eras:
+            bench.check(era)
+        note("memory.ready_mib", child.resident_kib() / 1024)
+        if "handshake" in target.eras:
+            count = plan.own_sessions if target.environment == "own" else plan.sessions
+            _open_sessions(port, plan.sessions // 10)
+            before = child.resident_kib()
+            _open_sessions(port, count)
+            after = child.resident_kib()
+            note("memory.sessions_mib", after / 1024)
+            note("memory.session_kib", (after - before) / count)
+        era = target.eras[0]
+        templates = [messages.http_template(messages.add(), era, port, session) for session in bench.opened(era, 16)]
+        load = run(port, templates, messages.add().right, plan.call_seconds, plan.calls)
+        note("memory.calls", load.replies)
+        note("memory.after_calls_mib", child.resident_kib() / 1024)
+        bench.check(era)
+
+
+def _open_sessions(port: int, count: int) -> None:
+    speaker = probe.HttpSpeaker(port, "handshake")
+    for _ in range(count):
+        speaker.open()
+    speaker.close()

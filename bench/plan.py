@@ -1,0 +1,37 @@
+"""How much is measured: the full run takes about ten minutes, the quick one less than two."""
+
+from typing import NamedTuple
+
+CONNECTIONS = (1, 16, 64)
+
+
+class Plan(NamedTuple):
+    """Times in seconds, memory runs bounded in count and in time."""
+
+    rounds: int = 3
+    warm: float = 0.2
+    seconds: float = 0.8
+    cold_starts: int = 7
+    sessions: int = 1000
+    own_sessions: int = 10_000
+    calls: int = 100_000
+    call_seconds: float = 12.0
+    client_calls: int = 2000
+    many_tools: int = 500
+    kilobytes: int = 1024
+    steps: int = 100
+    only: tuple[str, ...] = ()
+    """Names of the targets that are measured; all where there are none."""
+
+
+FULL = Plan()
+QUICK = Plan(
+    warm=0.15,
+    seconds=0.4,
+    cold_starts=5,
+    sessions=500,
+    own_sessions=1000,
+    calls=10_000,
+    client_calls=500,
+    only=("floor", "bascule", "bascule-serve"),
+)
