@@ -4,8 +4,8 @@ A check reads the text, never the database, and passes exactly one statement tha
 lock: the first is the engine's own (a read-only transaction, a read-only file), and neither relies on the other.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from bascule.errors import ToolError
 
@@ -20,14 +20,31 @@ class Refused(ToolError):
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """What a query mentions that only the database's catalogue can judge, as the dialect's parser spells it.
+
+    `functions` are those called without a schema; `selected` are pairs of what stands before the last dot (empty for
+    an expression) and the name after it, which may be a column or a call; `tree` is the parse tree.
+    """
+
+    functions: frozenset[str]
+    selected: frozenset[tuple[str, str]]
+    operators: frozenset[str]
+    types: frozenset[str]
+    tree: Any = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A checked statement: its own text, without what stands before or after it.
 
     `kind` is `rows` for what may stand in FROM (SELECT, VALUES, TABLE), `plan` for EXPLAIN, `setting` for SHOW.
+    `names` is None where nothing is left for the catalogue to judge.
     """
 
     kind: Literal["rows", "plan", "setting"]
     text: str
+    names: Names | None = None
 
 
 def admissible(sql: str) -> bytes:

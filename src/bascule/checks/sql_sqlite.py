@@ -8,19 +8,18 @@ It must be installed on the connection (`set_authorizer`) before the statement i
 import re
 import sqlite3
 from collections.abc import Collection
-from functools import cache
-from importlib.resources import files
 
+from bascule.checks.listed import listed
 from bascule.checks.sql import Refused, Statement, admissible
 
 _ALLOWED = "Only a single SELECT, VALUES, WITH … SELECT or EXPLAIN statement is allowed"
 
 _TOKEN = re.compile(
     r"""
-    (?P<space> \s+ | --[^\n]* | /\*.*?(?:\*/|\Z) )
+    (?P<space> \s++ | --[^\n]*+ | /\*.*?(?:\*/|\Z) )
     | (?P<end> ; )
     | (?P<word> [^\W\d]\w* )
-    | (?P<other> '(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | . )
+    | (?P<other> '[^']*+'? | "[^"]*+"? | `[^`]*+`? | \[[^\]]*+\]? | . )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -50,6 +49,25 @@ def check(sql: str) -> Statement:
     if word not in _FIRST_WORDS:
         raise Refused(f"{_ALLOWED}; this begins with {word.upper() or sql[start]}. The database is read-only here.")
     return Statement("plan" if word == "explain" else "rows", sql[start:end])
+
+
+def renamed(sql: str, names: Collection[str], prefix: str) -> str:
+    """The text with `prefix` before every name in `names` (in lower case) that is called as a function."""
+    lower = sql.lower()
+    if not any(name in lower for name in names):
+        return sql
+    parts: list[str] = []
+    name, gap, done = "", 0, 0
+    for token in _TOKEN.finditer(sql):
+        if token.lastgroup == "space":
+            continue
+        if name and token[0] == "(":
+            parts += [sql[done : gap - len(name)], prefix, name.strip('"`[]').lower()]
+            done = gap
+        name, gap = token[0], token.end()
+        if name.strip('"`[]').lower() not in names:
+            name = ""
+    return "".join([*parts, sql[done:]])
 
 
 def _only(sql: str) -> tuple[int, int, str]:
@@ -97,7 +115,7 @@ class Authorizer:
         if action == sqlite3.SQLITE_READ:
             return f"{first} cannot be read here." if first in _TABLES_DENIED else None
         if action == sqlite3.SQLITE_FUNCTION:
-            if second in _built_in() or second in self._functions:
+            if second in listed("sqlite_functions.txt") or second in self._functions:
                 return None
             return f"The function {second}() is not allowed here; built-in functions that only compute are."
         if action == sqlite3.SQLITE_PRAGMA:
@@ -105,9 +123,3 @@ class Authorizer:
         if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
             return None  # SQLite declares virtual tables (json_each, fts5) to itself so; a real UPDATE of it fails
         return f"{_ALLOWED}; this would change something. The database is read-only here."
-
-
-@cache
-def _built_in() -> frozenset[str]:
-    text = files("bascule.checks").joinpath("data", "sqlite_functions.txt").read_text("utf-8")
-    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))

@@ -103,3 +103,12 @@ async def test_the_prompt_carries_the_real_schema_and_that_of_what_it_points_at(
 async def test_a_server_says_which_dialect_it_speaks(url):
     app = build(url)
     assert ("PostgreSQL" if url else "SQLite") in str(app.info.title)
+
+
+async def test_one_client_leaving_takes_nothing_from_another(url):
+    app = build(url)
+    async with Client(app) as first:
+        async with Client(app) as second:
+            assert not (await second.call_tool("query_database", {"sql": "SELECT 1"})).is_error
+        result = await first.call_tool("query_database", {"sql": "SELECT 1"})
+    assert result.structured_content["rows"] == [[1]]

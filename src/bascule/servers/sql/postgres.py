@@ -7,27 +7,28 @@ works behind PgBouncer. Errors in a query are the model's to read; those of a co
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import asyncpg
 
-from bascule import ConfigError, ToolError
+from bascule import ToolError
 from bascule.checks.sql import Statement
-from bascule.checks.sql_postgres import check
+from bascule.checks.sql_postgres import examine
 from bascule.servers.sql import postgres_catalogue
 from bascule.servers.sql.database import Limits
+from bascule.servers.sql.postgres_names import Catalogue
+from bascule.servers.sql.postgres_pool import Pool, unreachable
 from bascule.servers.sql.postgres_query import Columns, Wrapped, begin, values
-from bascule.servers.sql.postgres_wire import UNREACHABLE, Connection, Meter, Metered, told
+from bascule.servers.sql.postgres_wire import UNREACHABLE, Connection, Meter, told
 from bascule.servers.sql.rows import Field, QueryResult, collect
 from bascule.servers.sql.schema import Table, TableSummary
 
-_GRACE = 5.0
+_GRACE = 0.5
 _WIRE_SLACK = 8 << 20
-
-_LOG = logging.getLogger(__name__)
+_VECTORS = {22: "int2vector", 30: "oidvector"}
+"""What the driver calls int2vector[], because their elements can be selected."""
 
 T = TypeVar("T")
 
@@ -45,40 +46,28 @@ class Postgres:
         self._functions = frozenset(functions)
         self._schemas = tuple(schemas)
         self._begin = ""
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._catalogue = Catalogue(self._functions)
+        self._pool: Pool | None = None
 
     async def open(self) -> None:
         """Make the pool. The first connection is made by the first query, so the database may come up later."""
-        limits = self._limits
-        try:
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=0,
-                max_size=limits.concurrency,
-                statement_cache_size=0,
-                connection_class=Metered,
-                reset=_keep,
-                timeout=limits.seconds,
-                server_settings={"application_name": "bascule"},
-            )
-        except (asyncpg.InterfaceError, ValueError):
-            raise ConfigError("The PostgreSQL URL cannot be used; check its host, port and options.") from None
+        pool = Pool(self._url, self._limits.concurrency, self._limits.seconds)
+        await pool.open()
+        self._pool = pool
 
     async def close(self) -> None:
         """Close the connections; queries that still run are cancelled."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.terminate()
+            await pool.close()
 
     async def query(self, sql: str, limit: int) -> QueryResult:
         """Check the text and run it. Cancelling the task cancels the query in the database."""
-        return await self.run(check(sql, self._functions), limit)
+        return await self.run(examine(sql, self._functions), limit)
 
     async def run(self, statement: Statement, limit: int) -> QueryResult:
-        """Run without the check: the read-only transaction and the one-statement protocol are then the only locks."""
-        if statement.kind == "rows":
-            return await self._call(lambda connection: self._rows(connection, statement.text, limit), statement.text)
-        return await self._call(lambda connection: self._plain(connection, statement.text, limit), statement.text)
+        """Run without the check of the text; what is left for the catalogue to judge, it judges first."""
+        return await self._call(lambda connection: self._result(connection, statement, limit), statement.text)
 
     async def tables(self) -> list[TableSummary]:
         """The tables and views that the role may read, by name."""
@@ -87,6 +76,13 @@ class Postgres:
     async def schema(self, table: str | None = None) -> list[Table]:
         """One table in full, or all; empty where there is no such table. Outside the first schema: `schema.table`."""
         return await self._call(lambda connection: postgres_catalogue.schema(connection, table))
+
+    async def _result(self, connection: Connection, statement: Statement, limit: int) -> QueryResult:
+        if statement.names is not None:
+            await self._catalogue.judge(connection, statement.names)
+        if statement.kind == "rows":
+            return await self._rows(connection, statement.text, limit)
+        return await self._plain(connection, statement.text, limit)
 
     async def _rows(self, connection: Connection, sql: str, limit: int) -> QueryResult:
         max_bytes = self._limits.max_bytes
@@ -113,14 +109,16 @@ class Postgres:
         except (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeatureError):
             raise ToolError("A column has a type that cannot be read; cast it, as in column::text.") from None
         except UNREACHABLE as error:
-            raise _unreachable(error) from None
+            raise unreachable(error) from None
         except asyncpg.PostgresError as error:
             raise told(error, sql) from None
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
         """A connection inside `BEGIN READ ONLY`, with the limits set; rolled back whatever happens."""
-        async with self._acquired() as connection:
+        if self._pool is None:
+            raise ToolError("The database is closed.")
+        async with self._pool.connection() as connection:
             meter: Meter = connection.meter  # type: ignore[attr-defined]
             meter.start(4 * self._limits.max_bytes + _WIRE_SLACK)
             try:
@@ -130,26 +128,6 @@ class Postgres:
                 if meter.overflowed:
                     raise ToolError("The answer is far too large; select fewer or shorter columns.") from None
                 raise
-            finally:
-                await _roll_back(connection)
-
-    @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Connection]:
-        if self._pool is None:
-            raise ToolError("The database is closed.")
-        try:
-            connection = await self._pool.acquire(timeout=self._limits.seconds)
-        except TimeoutError:
-            raise ToolError(
-                "The database did not answer in time, or too many queries are running; try later."
-            ) from None
-        except (asyncpg.PostgresError, *UNREACHABLE) as error:
-            raise _unreachable(error) from None
-        try:
-            yield connection
-        finally:
-            with suppress(TimeoutError, asyncpg.PostgresError, *UNREACHABLE):
-                await self._pool.release(connection)
 
     async def _start(self, connection: Connection) -> None:
         """One round trip; the settings end with the transaction. The role's own search path is asked for once."""
@@ -159,24 +137,5 @@ class Postgres:
         await connection.execute(self._begin)
 
 
-async def _roll_back(connection: Connection) -> None:
-    """End the transaction; a connection that cannot even do that is thrown away."""
-    try:
-        await connection.execute("ROLLBACK", timeout=_GRACE)
-    except (TimeoutError, asyncpg.PostgresError, *UNREACHABLE):
-        with suppress(asyncpg.InterfaceError):
-            connection.terminate()
-
-
-async def _keep(_connection: object) -> None:
-    """Nothing is left to reset: all settings are local to the transaction that was rolled back."""
-
-
 def _fields(columns: Columns) -> list[Field]:
-    return [Field(column.name, column.type.name, column.type.oid) for column in columns]
-
-
-def _unreachable(error: BaseException) -> ToolError:
-    state = getattr(error, "sqlstate", None) or getattr(error, "errno", None)
-    _LOG.warning("PostgreSQL cannot be reached: %s (%s)", type(error).__name__, state)
-    return ToolError("The database cannot be reached; try again later, and see the server's log.")
+    return [Field(column.name, _VECTORS.get(column.type.oid, column.type.name), column.type.oid) for column in columns]

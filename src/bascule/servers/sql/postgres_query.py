@@ -120,6 +120,11 @@ def _int_text(text: str) -> int | str:
     return exact_int(int(text))
 
 
+def _vector_text(text: str) -> int | str:
+    """An element of an int2vector, which reads as an array; or a whole one, in an array of them."""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
 _READINGS: dict[str, Reading] = {
     "int8": exact_int,
     "float4": _float_text,
@@ -131,6 +136,8 @@ _READINGS: dict[str, Reading] = {
 _ELEMENTS: dict[str, Reading] = {
     "bool": lambda text: text == "true",
     "int2": _int_text,
+    "int2vector": _vector_text,
+    "oidvector": _vector_text,
     "int4": _int_text,
     "int8": _int_text,
     "oid": _int_text,

@@ -101,7 +101,8 @@ def _integer(digits: str) -> int | str:
 def _decimal(digits: str) -> float | str:
     significant = digits.lower().partition("e")[0].lstrip("-0.").replace(".", "")
     value = float(digits)
-    return value if len(significant) <= _DIGITS and math.isfinite(value) else digits
+    lost = not math.isfinite(value) or (value == 0.0 and bool(significant.strip("0")))
+    return digits if lost or len(significant) > _DIGITS else value
 
 
 def _deeper(value: Any, levels: int) -> bool:

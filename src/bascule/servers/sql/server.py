@@ -26,12 +26,13 @@ def build(url: str | None = None, *, limits: Limits | None = None, functions: Co
     """A server for the database behind `url` (sqlite:///path, postgresql://…), or for a sample shop without one.
 
     `limits` are those of one query; `functions` names what queries may call besides the built-in list. The database is
-    opened when serving starts. Raises ConfigError where the URL cannot work.
+    opened when serving starts, anew for each run of the server. Raises ConfigError where the URL cannot work.
     """
-    database = choose(url, limits=limits, functions=functions)
+    dialect = choose(url, limits=limits, functions=functions).dialect
 
     @asynccontextmanager
     async def lifespan(_app: Server) -> AsyncIterator[Database]:
+        database = choose(url, limits=limits, functions=functions)
         await database.open()
         try:
             yield database
@@ -41,43 +42,45 @@ def build(url: str | None = None, *, limits: Limits | None = None, functions: Co
     app = Server(
         "sql",
         version=__version__,
-        title=f"SQL ({database.dialect})",
+        title=f"SQL ({dialect})",
         instructions=(
-            f"Reads a {database.dialect} database; nothing can be changed. List the tables first, read "
+            f"Reads a {dialect} database; nothing can be changed. List the tables first, read "
             "schema://{table} for columns and keys, then query. Aggregate in SQL rather than fetching many rows."
         ),
         lifespan=lifespan,
     )
-    _add_tools(app, database)
-    _add_resources(app, database)
-    _add_prompt(app, database)
+    _add_tools(app, dialect)
+    _add_resources(app)
+    _add_prompt(app, dialect)
     return app
 
 
-def _add_tools(app: Server, database: Database) -> None:
+def _add_tools(app: Server, dialect: str) -> None:
     @app.tool(
         title="Query the database",
         description=(
-            f"Run one read-only {database.dialect} statement (SELECT, VALUES, WITH … SELECT, EXPLAIN) and return its "
+            f"Run one read-only {dialect} statement (SELECT, VALUES, WITH … SELECT, EXPLAIN) and return its "
             "rows in column order. Numbers that JSON cannot carry exactly (numeric, integers beyond 2^53, NaN, "
             "infinities), dates, times and binary values come as text."
         ),
         annotations=_READ_ONLY,
     )
     async def query_database(
-        sql: Annotated[str, Meta(description=f"One {database.dialect} statement that only reads.", min_length=1)],
+        sql: Annotated[str, Meta(description=f"One {dialect} statement that only reads.", min_length=1)],
         limit: Annotated[int, Meta(description="Return at most this many rows.", ge=1, le=MAX_ROWS)] = 100,
+        *,
+        ctx: Context,
     ) -> QueryResult:
-        return await database.query(sql, limit)
+        return await _database(ctx).query(sql, limit)
 
     @app.tool(title="List tables", annotations=_READ_ONLY)
-    async def list_tables() -> TableList:
+    async def list_tables(ctx: Context) -> TableList:
         """The tables and views that can be queried, with an estimate of their rows."""
-        return TableList(await database.tables())
+        return TableList(await _database(ctx).tables())
 
 
-def _add_resources(app: Server, database: Database) -> None:
-    async def tables(_ctx: Context) -> list[Resource]:
+def _add_resources(app: Server) -> None:
+    async def tables(ctx: Context) -> list[Resource]:
         return [
             Resource(
                 uri=f"schema://{quote(table.name, safe='')}",
@@ -85,12 +88,12 @@ def _add_resources(app: Server, database: Database) -> None:
                 description=table.description or f"Columns and keys of the {table.kind} {table.name}.",
                 mime_type=_JSON,
             )
-            for table in await database.tables()
+            for table in await _database(ctx).tables()
         ]
 
     @app.resource("schema://", name="schema", description="Columns and keys of all tables.", mime_type=_JSON)
-    async def all_schemas() -> list[Table]:
-        return await database.schema()
+    async def all_schemas(ctx: Context) -> list[Table]:
+        return await _database(ctx).schema()
 
     @app.resource(
         "schema://{table}",
@@ -99,8 +102,13 @@ def _add_resources(app: Server, database: Database) -> None:
         mime_type=_JSON,
         list=tables,
     )
-    async def table_schema(table: str) -> Table:
-        return await _find(database, table)
+    async def table_schema(table: str, ctx: Context) -> Table:
+        return await _find(_database(ctx), table)
+
+
+def _database(ctx: Context) -> Database:
+    database: Database = ctx.lifespan
+    return database
 
 
 async def _find(database: Database, table: str) -> Table:
@@ -110,15 +118,16 @@ async def _find(database: Database, table: str) -> Table:
     return found[0]
 
 
-def _add_prompt(app: Server, database: Database) -> None:
+def _add_prompt(app: Server, dialect: str) -> None:
     @app.prompt(title="Question to SQL")
-    async def nl_to_sql(description: str, table: str) -> str:
+    async def nl_to_sql(description: str, table: str, ctx: Context) -> str:
         """Turn a question into a query, with the table's real schema at hand.
 
         Args:
             description: What you want to know, in plain words.
             table: The table that the question is mainly about.
         """
+        database = _database(ctx)
         try:
             schema = await _find(database, table)
         except ResourceNotFound:
@@ -127,7 +136,7 @@ def _add_prompt(app: Server, database: Database) -> None:
         tables = [schema]
         for name in dict.fromkeys(key.references for key in schema.foreign_keys):
             tables += [] if name == schema.name else await database.schema(name)
-        return _request(database.dialect, description, tables)
+        return _request(dialect, description, tables)
 
 
 def _request(dialect: str, description: str, tables: list[Table]) -> str:

@@ -20,12 +20,17 @@ _UNIQUE = """SELECT i.name, c.name FROM pragma_index_list(?) AS i, pragma_index_
     WHERE i."unique" = 1 AND i.origin <> 'pk' AND i.partial = 0 ORDER BY i.seq DESC, c.seqno"""
 
 
-_WIDTHS = "SELECT max((SELECT count(*) FROM pragma_table_xinfo(t.name))) FROM sqlite_master AS t WHERE t.type = 'table'"
+_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_WIDTH = "SELECT count(*) FROM pragma_table_xinfo(?)"
 
 
 def widest(connection: sqlite3.Connection) -> int:
-    """How many columns the widest table has."""
-    return int(connection.execute(_WIDTHS).fetchone()[0] or 0)
+    """How many columns the widest table has; those that this SQLite cannot open (a module is missing) do not count."""
+    width = 0
+    for (name,) in connection.execute(_NAMES).fetchall():
+        with suppress(sqlite3.Error):
+            width = max(width, connection.execute(_WIDTH, (name,)).fetchone()[0])
+    return width
 
 
 def tables(connection: sqlite3.Connection) -> list[TableSummary]:
@@ -37,7 +42,17 @@ def tables(connection: sqlite3.Connection) -> list[TableSummary]:
 def schema(connection: sqlite3.Connection, table: str | None) -> list[Table]:
     """One table in full, or all."""
     found = connection.execute(_TABLES, (table,)).fetchall()
-    return [_table(connection, name, kind) for name, kind in found]
+    return [_readable(connection, name, kind) for name, kind in found]
+
+
+def _readable(connection: sqlite3.Connection, name: str, kind: str) -> Table:
+    """The table, or only its name and why there is no more: a view of a table that is gone, a missing module."""
+    try:
+        return _table(connection, name, kind)
+    except sqlite3.Error as error:
+        if str(error) == "interrupted":
+            raise
+        return Table(name, kind, [], [], [], [], description=f"This {kind} cannot be read: {error}.")
 
 
 def _table(connection: sqlite3.Connection, name: str, kind: str) -> Table:

@@ -14,10 +14,13 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from bascule.checks.sql_sqlite import Authorizer
+from bascule.servers.sql.sqlite_functions import Functions
 
 T = TypeVar("T")
 
 Job = Callable[[sqlite3.Connection], Any]
+
+Connect = Callable[[Authorizer], sqlite3.Connection]
 
 _STEPS = 1000
 _GRACE = 1.0
@@ -30,8 +33,10 @@ class Stopped(Exception):
 class Reader:
     """One connection, opened in its own thread by the first job; a failed opening is tried again at the next."""
 
-    def __init__(self, connect: Callable[[Authorizer], sqlite3.Connection], authorizer: Authorizer) -> None:
+    def __init__(self, connect: Connect, authorizer: Authorizer) -> None:
         self.authorizer = authorizer
+        self.functions = Functions(self._late)
+        self.busy = False
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._deadline = 0.0
@@ -43,7 +48,8 @@ class Reader:
         """Run `job(connection)` in the thread. Raises Stopped after `seconds`; `done` is called once it has ended."""
         self._deadline = time.monotonic() + seconds
         future = self._submit(job)
-        future.add_done_callback(lambda ended: _finish(ended, done))
+        self.busy = True
+        future.add_done_callback(lambda ended: self._finish(ended, done))
         try:
             async with asyncio.timeout(seconds + _GRACE):
                 result: T = await asyncio.shield(future)
@@ -54,7 +60,7 @@ class Reader:
                 self._stop()
             raise
         except sqlite3.Error as error:
-            if error.args and error.args[0] == "interrupted":
+            if str(error) == "interrupted" or self._late():
                 raise Stopped from None
             raise
         return result
@@ -67,6 +73,10 @@ class Reader:
                 await asyncio.shield(self._submit(None))
             self._thread.join(_GRACE)
 
+    def dismiss(self) -> None:
+        """Close the connection and end the thread when what runs has ended; waits for nothing."""
+        self._submit(None)
+
     def _stop(self) -> None:
         self._deadline = 0.0
         if self._connection is not None:
@@ -78,12 +88,19 @@ class Reader:
         self._jobs.put((job, future))
         return future
 
+    def _finish(self, future: asyncio.Future[Any], done: Callable[[], None]) -> None:
+        self.busy = False
+        if not future.cancelled():
+            future.exception()
+        done()
+
     def _work(self) -> None:
         while True:
             job, future = self._jobs.get()
             if job is None:
                 if self._connection is not None:
                     self._connection.close()
+                    self.functions.close()
                 _settle(future, None, None)
                 return
             try:
@@ -94,9 +111,10 @@ class Reader:
     def _run(self, job: Job) -> Any:
         if self._connection is None:
             connection = self._connect(self.authorizer)
+            self.functions.install(connection)
             connection.set_progress_handler(self._late, _STEPS)
             self._connection = connection
-        self.authorizer.reason = None
+        self.authorizer.reason = self.functions.reason = None
         return job(self._connection)
 
     def _late(self) -> int:
@@ -114,9 +132,3 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
 
     with suppress(RuntimeError):
         future.get_loop().call_soon_threadsafe(settle)
-
-
-def _finish(future: asyncio.Future[Any], done: Callable[[], None]) -> None:
-    if not future.cancelled():
-        future.exception()
-    done()
