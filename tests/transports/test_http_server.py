@@ -951,3 +951,19 @@ app.run("http", port=0)
         finally:
             child.terminate()
             child.communicate(timeout=10)
+
+
+def test_the_log_level_of_a_session_outlives_ten_thousand_others():
+    from bascule.engine.exchange import ANONYMOUS, Peer
+    from bascule.engine.settings import HttpSettings
+    from bascule.transports.session_ids import SessionIds
+    from bascule.wire.requests import ClientCapabilities
+
+    ids = SessionIds(HttpSettings())
+    peer = Peer("2025-11-25", None, ClientCapabilities())
+    session = ids.mint(peer, ANONYMOUS)
+    ids.open(session, ANONYMOUS).log_level = "error"
+    for _ in range(1000):
+        ids.open(ids.mint(peer, ANONYMOUS), ANONYMOUS)
+    assert len(ids._opened) <= 256
+    assert ids.open(session, ANONYMOUS).log_level == "error"

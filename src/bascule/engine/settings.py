@@ -34,7 +34,7 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout: Positive = 60.0
     """How long a connection may stay open between two requests."""
     keep_alive_interval: Positive = 15.0
-    """How often a quiet stream carries a comment, so that nothing between the two ends closes it."""
+    """How often a quiet GET stream carries a comment, so that nothing between the two ends closes it."""
     shutdown_timeout: Positive = 10.0
     """How long running requests may take to finish when the server stops."""
     max_connections: Count = 10_000

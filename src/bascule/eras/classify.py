@@ -40,11 +40,10 @@ class Eras:
 
     def of_stream(self, frame: Frame, conversation: Conversation | None) -> ServerEra:
         """The era of a request on a byte stream whose handshake, if there was one, opened `conversation`."""
-        if said_version(frame) is not None:
+        greets = frame.method in (INITIALIZE, "ping")
+        if (conversation is None and not greets) or said_version(frame) is not None:
             return self.stateless
-        if conversation is not None or frame.method in (INITIALIZE, "ping"):
-            return self.handshake
-        return self.stateless
+        return self.handshake
 
 
 def check_batch(conversation: Conversation | None) -> None:

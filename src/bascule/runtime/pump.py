@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -51,19 +51,11 @@ class Route(Protocol):
     def opens_conversation(self, frame: Frame) -> bool: ...
 
 
-class Queued(NamedTuple):
-    """A request that waits for its turn."""
+Queued = tuple[ServerEra, Exchange, Answered]
+"""A request that waits for its turn."""
 
-    era: ServerEra
-    exchange: Exchange
-    answered: Answered
-
-
-class Running(NamedTuple):
-    """A request under way."""
-
-    exchange: Exchange
-    task: asyncio.Task[None]
+Running = tuple[Exchange, "asyncio.Task[None]"]
+"""A request under way, and the task that serves it."""
 
 
 class Pump:
@@ -163,7 +155,7 @@ class Pump:
         if conversation is not None:
             self._conversation = conversation
             self._inbound = self._inbound._replace(conversation=conversation)
-        self._queue[frame.id] = Queued(era, exchange, answered)
+        self._queue[frame.id] = (era, exchange, answered)
         self._need_worker()
 
     def _need_worker(self) -> None:
@@ -188,7 +180,7 @@ class Pump:
         while self._queue and copy_context() == clean:
             request_id = next(iter(self._queue))
             queued = self._queue.pop(request_id)
-            self._running[request_id] = Running(queued.exchange, task)
+            self._running[request_id] = (queued[1], task)
             if self._queue:
                 self._need_worker()
             if not self._room.is_set() and not self.full:
@@ -230,10 +222,12 @@ class Pump:
         running, queued = self._running.get(wanted.request_id), self._queue.pop(wanted.request_id, None)
         if running is not None:
             log.info("request %r was cancelled by the client: %s", wanted.request_id, wanted.reason or "no reason")
-            running.exchange.cancelled = True
-            running.task.cancel()
+            exchange, task = running
+            exchange.cancelled = True
+            task.cancel()
         elif queued is not None:
-            queued.answered(None)
+            _, _, answered = queued
+            answered(None)
 
     async def _notify(self, notice: Request) -> None:
         self._write(encode(notice))

@@ -184,7 +184,7 @@ def _structured(starts: Collection[int], wraps: bool, what: str) -> Render:
         content: list[ContentBlock] = []
         if value is not None:
             content.append(TextContent(value if isinstance(value, str) else data.decode()))
-        return CallToolResult(content=content, structured_content=Raw(b'{"result":' + data + b"}" if wraps else data))
+        return CallToolResult(content=content, structured_content={"result": Raw(data)} if wraps else Raw(data))
 
     return render
 

@@ -1,7 +1,8 @@
 """Session ids of the handshake era: a session is sealed into its id, so that an idle one costs no memory.
 
 The id carries version, client facts, capabilities, the principal's key and the time of issue; any replica with the same
-sealing keys reads it. Kept in memory, and bounded, are only the ids opened lately and those ended before they expired.
+sealing keys reads it. Kept in memory, and bounded, are only the ids opened lately, unusual log levels, and the
+ids that were ended before they expired.
 Source: specification 2025-11-25, basic/transports, "Session Management".
 """
 
@@ -20,10 +21,12 @@ from bascule.engine.exchange import Conversation, Peer, Principal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.sealing import Sealer, Unsealable
 from bascule.errors import InvalidRequest, MCPError
-from bascule.wire.requests import ClientCapabilities, Implementation
+from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel
 
 _PURPOSE = "session"
-_REMEMBERED = 10_000
+_REMEMBERED = 256
+_LEVELS = 10_000
+_LEVEL: LogLevel = "info"
 _MARKS = 100_000
 _DETAILS = ("form", "url", "tools", "context", "listChanged")
 
@@ -78,6 +81,8 @@ class SessionIds:
         self._clock = clock
         self._random = random
         self._opened: OrderedDict[str, tuple[_Ticket, Conversation]] = OrderedDict()
+        self._levels: OrderedDict[str, LogLevel] = OrderedDict()
+        """The log levels of sessions that have asked for another than the usual one, and are not among the opened."""
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self._oldest = 0.0
         """Sessions issued before this moment are refused: the marks of ended ones from then on are all there."""
@@ -116,7 +121,8 @@ class SessionIds:
         self._opened[session_id] = found
         self._opened.move_to_end(session_id)
         if len(self._opened) > _REMEMBERED:
-            self._opened.popitem(last=False)
+            _, (_, forgotten) = self._opened.popitem(last=False)
+            self._keep_level(forgotten)
         return conversation
 
     def end(self, session_id: str) -> None:
@@ -139,7 +145,14 @@ class SessionIds:
         except (Unsealable, msgspec.MsgspecError):
             raise SessionEnded from None
         peer = Peer(ticket.version, Implementation(ticket.name, ticket.client_version), capabilities)
-        return ticket, Conversation(peer, ticket.nonce.hex())
+        key = ticket.nonce.hex()
+        return ticket, Conversation(peer, key, self._levels.pop(key, _LEVEL))
+
+    def _keep_level(self, conversation: Conversation) -> None:
+        if conversation.log_level != _LEVEL:
+            self._levels[conversation.key] = conversation.log_level
+            if len(self._levels) > _LEVELS:
+                self._levels.popitem(last=False)
 
 
 def _declared(capabilities: ClientCapabilities) -> dict[str, Any]:

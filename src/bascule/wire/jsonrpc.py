@@ -19,6 +19,8 @@ RequestId = str | int
 MAX_DEPTH = 128
 """How deep arrays and objects may nest; deeper messages are refused as unparsable."""
 
+_LONG = 16 * 1024
+
 MAX_BATCH = 100
 """How many messages a batch may hold."""
 
@@ -141,8 +143,21 @@ def _admit(data: bytes | bytearray) -> None:
             data.decode()
         except UnicodeDecodeError:
             raise ParseError("Parse error: the message is not valid UTF-8") from None
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if _may_be_deep(data) and _depth(data) > MAX_DEPTH:
         raise ParseError(f"Parse error: the message nests deeper than {MAX_DEPTH} levels")
+
+
+def _may_be_deep(data: bytes | bytearray) -> bool:
+    """Whether there are brackets enough. Counting looks at every byte; finding jumps, which pays in a long message."""
+    if len(data) < _LONG:
+        return data.count(b"[") + data.count(b"{") > MAX_DEPTH
+    left = MAX_DEPTH
+    for bracket in (b"[", b"{"):
+        at = data.find(bracket)
+        while at >= 0 and left >= 0:
+            left -= 1
+            at = data.find(bracket, at + 1)
+    return left < 0
 
 
 def _depth(data: bytes | bytearray) -> int:
