@@ -146,16 +146,25 @@ class SQLite:
 
     def _connect(self, authorizer: Authorizer) -> sqlite3.Connection:
         connection = sqlite3.connect(_uri(self._path.absolute()), uri=True, isolation_level=None)
-        connection.text_factory = _text
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-        for limit, value in _LIMITS.items():
-            connection.setlimit(limit, value)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, max(_MAX_COLUMNS, sqlite_catalogue.widest(connection)))
-        if hasattr(connection, "enable_load_extension"):
-            connection.enable_load_extension(False)
-        connection.set_authorizer(authorizer)
+        try:
+            _restrict(connection, authorizer)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+
+def _restrict(connection: sqlite3.Connection, authorizer: Authorizer) -> None:
+    """Leave a connection nothing but reading, within the limits."""
+    connection.text_factory = _text
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+    for limit, value in _LIMITS.items():
+        connection.setlimit(limit, value)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, max(_MAX_COLUMNS, sqlite_catalogue.widest(connection)))
+    if hasattr(connection, "enable_load_extension"):
+        connection.enable_load_extension(False)
+    connection.set_authorizer(authorizer)
 
 
 def _text(raw: bytes) -> str:
