@@ -1,6 +1,4 @@
-"""Writes of one turn leave together, in order; nothing waits longer than the turn, nothing is lost at the end."""
-
-import asyncio
+"""A head waits for its body, and only a head: nothing is held for long, nothing is lost at the end."""
 
 from bascule.transports.corked import CorkedTransport
 
@@ -25,40 +23,48 @@ class Recorded:
         return name
 
 
-async def corked():
+def corked():
     inner = Recorded()
-    return inner, CorkedTransport(inner, asyncio.get_running_loop())
+    return inner, CorkedTransport(inner)
 
 
-async def test_what_is_written_in_one_turn_leaves_in_one_write():
-    inner, transport = await corked()
-    transport.write(b"head ")
-    transport.write(b"body")
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+def test_a_head_leaves_with_the_first_of_its_body_and_the_rest_at_once():
+    inner, transport = corked()
+    transport.write(HEAD)
     assert inner.writes == []
-    await asyncio.sleep(0)
-    assert inner.writes == [b"head body"]
-    transport.write(b"next")
-    await asyncio.sleep(0)
-    assert inner.writes == [b"head body", b"next"]
+    transport.write(b"body")
+    transport.write(b"more")
+    assert inner.writes == [HEAD + b"body", b"more"]
 
 
-async def test_much_is_written_at_once_so_that_flow_control_sees_it():
-    inner, transport = await corked()
-    transport.write(b"x" * 100_000)
-    assert [len(data) for data in inner.writes] == [100_000]
+def test_a_head_without_a_body_leaves_when_its_answer_is_complete():
+    inner, transport = corked()
+    transport.write(HEAD)
+    transport.flush()
+    transport.flush()
+    assert inner.writes == [HEAD]
 
 
-async def test_closing_writes_what_is_left_and_nothing_is_written_afterwards():
-    inner, transport = await corked()
-    transport.write(b"last words")
+def test_an_interim_answer_is_not_held_for_a_client_waits_for_it():
+    inner, transport = corked()
+    transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert len(inner.writes) == 1
+
+
+def test_closing_writes_what_is_left_and_nothing_is_written_afterwards():
+    inner, transport = corked()
+    transport.write(HEAD)
     transport.close()
-    assert inner.writes == [b"last words"]
-    transport.write(b"too late")
-    await asyncio.sleep(0)
-    assert inner.writes == [b"last words"]
+    assert inner.writes == [HEAD]
+    transport.write(HEAD)
+    transport.flush()
+    assert inner.writes == [HEAD]
     assert transport.is_closing()
 
 
-async def test_everything_else_is_the_transports_own():
-    _, transport = await corked()
+def test_everything_else_is_the_transports_own():
+    _, transport = corked()
     assert transport.get_extra_info("peername") == "peername"

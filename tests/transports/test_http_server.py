@@ -967,3 +967,22 @@ def test_the_log_level_of_a_session_outlives_ten_thousand_others():
         ids.open(ids.mint(peer, ANONYMOUS), ANONYMOUS)
     assert len(ids._opened) <= 256
     assert ids.open(session, ANONYMOUS).log_level == "error"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_answers_without_a_body_are_sent(http, server, method):
+    answer = http.request(method, server.url, headers={"origin": "http://localhost:1"})
+    assert (answer.status_code, answer.content) == (405 if method == "HEAD" else 204, b"")
+    assert http.request(method, server.url.replace("/mcp", "/health")).status_code == 200
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(server):
+    message = call("add", {"a": 1, "b": 2})
+    body = json.dumps(message).encode()
+    lines = [f"{name}: {value}" for name, value in headers(message).items()]
+    head = ["POST /mcp HTTP/1.1", "host: localhost", f"content-length: {len(body)}", "expect: 100-continue", *lines]
+    with socket.create_connection(server.address, timeout=10) as link:
+        link.sendall("\r\n".join([*head, "", ""]).encode())
+        assert link.recv(100).startswith(b"HTTP/1.1 100")
+        link.sendall(body)
+        assert link.recv(65536).startswith(b"HTTP/1.1 200")

@@ -1,53 +1,49 @@
-"""A transport that writes once per turn of the loop: head and body of an answer leave in one system call.
+"""A transport that holds the head of an HTTP answer back until the first of its body: both leave in one system call.
 
-Two writes to a socket cost about twice the time of one, and an answer's head never goes without its body. Knows bytes;
-knows nothing of HTTP.
+Two writes to a socket cost about twice the time of one, and a head is never worth sending alone. Knows what a head
+looks like, and that whoever uses it says `flush` when an answer without a body is complete.
 """
 
 import asyncio
 from typing import Any
 
-_AT_ONCE = 64 * 1024
-"""So many bytes are written without waiting for the turn to end, so that flow control still sees them."""
+_HEAD = b"HTTP/1.1 "
+_INTERIM = b"HTTP/1.1 1"
 
 
 class CorkedTransport:
-    """Gathers what is written in one turn of the loop; everything else is the transport's own."""
+    """Holds a head back; everything else is the transport's own."""
 
-    __slots__ = ("_gathered", "_loop", "_parts", "_transport")
+    __slots__ = ("_held", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-        self._gathered = 0
+        self._held = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write, at the end of this turn at the latest."""
-        if not self._parts:
-            self._loop.call_soon(self.flush)
-        self._parts.append(data)
-        self._gathered += len(data)
-        if self._gathered > _AT_ONCE:
-            self.flush()
+        """Write what was held and this, unless this is a head: then hold it. Interim answers (1xx) are not held."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        elif data.startswith(_HEAD) and not data.startswith(_INTERIM):
+            self._held = data
+            return
+        self._transport.write(data)
 
     def is_closing(self) -> bool:
         """Whether the connection is closed or about to be."""
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """Write what was gathered, then close."""
+        """Write what is held, then close."""
         self.flush()
         self._transport.close()
 
     def flush(self) -> None:
-        """Write what was gathered now."""
-        parts = self._parts
-        if parts:
-            self._parts = []
-            self._gathered = 0
-            if not self._transport.is_closing():
-                self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        """Write what is held: its answer has no body."""
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)

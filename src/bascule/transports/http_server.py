@@ -68,22 +68,10 @@ class HttpServer:
         self._failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._serve_lifespan(receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-
-    def drain(self) -> None:
-        """The server is about to stop: say so at /readyz and end the open streams."""
-        self._draining = True
-        if self._handshake is not None:
-            self._handshake.drain()
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route one request: health, preflight, or the endpoint."""
+        """Serve one ASGI scope: a request for health, a preflight, or one to the endpoint; or what is no request."""
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
         path = _path(scope)
         reply = Reply(send, [])
         if path in _HEALTH:
@@ -101,28 +89,36 @@ class HttpServer:
             reply.extra = self._edge.admit(headers)
             if self._lifespan.state is not State.READY:
                 await self._start_late()
-            await self._endpoint(method, headers, reply, receive)
+            if method == "POST":
+                await self._post(headers, reply, receive)
+            else:
+                await self._get_or_delete(method, headers, reply, receive)
         except MCPError as error:
             await reply.refuse(error)
         except ConnectionError:
             reply.abandon()
 
-    async def _endpoint(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
-        if method == "POST":
-            await self._post(headers, reply, receive)
-        elif method not in ("GET", "DELETE") or SESSION not in headers:
-            await self._not_allowed(reply)
-        elif method == "GET":
+    def drain(self) -> None:
+        """The server is about to stop: say so at /readyz and end the open streams."""
+        self._draining = True
+        if self._handshake is not None:
+            self._handshake.drain()
+
+    async def _get_or_delete(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
+        if method not in ("GET", "DELETE") or SESSION not in headers:
+            reply.extra = [*reply.extra, (b"allow", b"POST, GET, DELETE, OPTIONS")]
+            raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
+        if method == "GET":
             _check_takes_stream(headers)
-            await self._of_handshake().get(headers, self._caller(headers), reply, receive)
+            await self._of_handshake().get(headers, self._caller(), reply, receive)
         else:
-            await self._of_handshake().delete(headers, self._caller(headers), reply)
+            await self._of_handshake().delete(headers, self._caller(), reply)
 
     async def _post(self, headers: Headers, reply: Reply, receive: Receive) -> None:
         check_content_type(headers)
         reply.takes(accepted(headers))
         body = await read_body(receive, headers, self._settings.max_body_bytes)
-        caller = self._caller(headers)
+        caller = self._caller()
         if is_batch(body):
             check_batch_header(headers.get(VERSION))
             await self._of_handshake().post_batch(body, headers, caller, reply)
@@ -174,7 +170,7 @@ class HttpServer:
             watch.stop()
         return None if exchange.cancelled else settled
 
-    def _caller(self, headers: Headers) -> Caller:
+    def _caller(self) -> Caller:
         return Caller(ANONYMOUS, self._lifespan.value)
 
     def _of_handshake(self) -> "HandshakeEndpoint":
@@ -209,9 +205,12 @@ class HttpServer:
         else:
             await reply.finish(b'{"status":"not ready"}', 503)
 
-    async def _not_allowed(self, reply: Reply) -> None:
-        reply.extra = [*reply.extra, (b"allow", b"POST, GET, DELETE, OPTIONS")]
-        raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A lifespan, or a WebSocket, which is refused."""
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -31,7 +31,8 @@ class GuardedProtocol(HttpToolsProtocol):
     max_header_bytes = 64 * 1024
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(cast("asyncio.Transport", CorkedTransport(transport, self.loop)))
+        self._corked = CorkedTransport(transport)
+        super().connection_made(cast("asyncio.Transport", self._corked))
         self._receiving = self._in_head = True
         self._deaf = False
         self._idle_bytes = 0
@@ -55,7 +56,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> None:
         """The client sends no more: what was answered so far leaves before the connection is closed."""
-        cast("CorkedTransport", self.transport).flush()
+        self._corked.flush()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -91,6 +92,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._idle_bytes = 0
         super().on_message_complete()
         self._in_head = True
+
+    def on_response_complete(self) -> None:
+        self._corked.flush()
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         self.stalled_since = self.loop.time()
