@@ -1,37 +1,56 @@
-"""A transport that holds the head of an HTTP answer back until the first of its body: both leave in one system call.
+"""A transport that writes head and body of an HTTP answer in one system call, and many answers after all the work.
 
-Two writes to a socket cost about twice the time of one, and a head is never worth sending alone. Knows what a head
-looks like, and that whoever uses it says `flush` when an answer without a body is complete.
+Two writes to a socket cost about twice the time of one, and a head is never worth sending alone: it is held until the
+first of its body. While other requests run, that waits for the end of the loop's turn, so that all the work comes first
+and all the writing after it, which the processor's caches reward. Knows what a head looks like; whoever uses it says
+`complete` when an answer has ended.
 """
 
 import asyncio
+from collections.abc import Sized
 from typing import Any
 
 _HEAD = b"HTTP/1.1 "
 _INTERIM = b"HTTP/1.1 1"
+_AT_ONCE = 64 * 1024
+"""So many bytes are written without waiting for the turn to end, so that flow control still sees them."""
 
 
 class CorkedTransport:
-    """Holds a head back; everything else is the transport's own."""
+    """Gathers what is written; everything else is the transport's own. `running` are all connections' requests."""
 
-    __slots__ = ("_held", "_transport")
+    __slots__ = ("_due", "_gathered", "_loop", "_parts", "_running", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, running: Sized) -> None:
         self._transport = transport
-        self._held = b""
+        self._loop = loop
+        self._running = running
+        self._parts: list[bytes] = []
+        self._gathered = 0
+        self._due = False
+        """Whether the end of this turn will write what is gathered."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write what was held and this, unless this is a head: then hold it. Interim answers (1xx) are not held."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        elif data.startswith(_HEAD) and not data.startswith(_INTERIM):
-            self._held = data
-            return
-        self._transport.write(data)
+        """Write with what is held: now, or at the end of this turn while others run. Only a head waits for more."""
+        head = not self._parts and data.startswith(_HEAD) and not data.startswith(_INTERIM)
+        self._parts.append(data)
+        self._gathered += len(data)
+        if head or self._due:
+            if self._gathered > _AT_ONCE:
+                self.flush()
+        elif len(self._running) > 1 and self._gathered <= _AT_ONCE:
+            self._due = True
+            self._loop.call_soon(self.flush)
+        else:
+            self.flush()
+
+    def complete(self) -> None:
+        """An answer has ended: write what is held of it, where nothing else will."""
+        if self._parts and not self._due:
+            self.flush()
 
     def is_closing(self) -> bool:
         """Whether the connection is closed or about to be."""
@@ -43,7 +62,9 @@ class CorkedTransport:
         self._transport.close()
 
     def flush(self) -> None:
-        """Write what is held: its answer has no body."""
-        held, self._held = self._held, b""
-        if held and not self._transport.is_closing():
-            self._transport.write(held)
+        """Write what is held now."""
+        parts, self._parts = self._parts, []
+        self._gathered = 0
+        self._due = False
+        if parts and not self._transport.is_closing():
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))

@@ -64,6 +64,7 @@ class HttpServer:
         self._handshake: HandshakeEndpoint | None = None
         self._path = "/" + settings.path.strip("/")
         self._paths = {"", "/", self._path, self._path + "/"}
+        self._caller = Caller(ANONYMOUS, {})
         self._draining = False
         self._failed = False
 
@@ -110,15 +111,15 @@ class HttpServer:
             raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
         if method == "GET":
             _check_takes_stream(headers)
-            await self._of_handshake().get(headers, self._caller(), reply, receive)
+            await self._of_handshake().get(headers, self._caller, reply, receive)
         else:
-            await self._of_handshake().delete(headers, self._caller(), reply)
+            await self._of_handshake().delete(headers, self._caller, reply)
 
     async def _post(self, headers: Headers, reply: Reply, receive: Receive) -> None:
         check_content_type(headers)
         reply.takes(accepted(headers))
         body = await read_body(receive, headers, self._settings.max_body_bytes)
-        caller = self._caller()
+        caller = self._caller
         if is_batch(body):
             check_batch_header(headers.get(VERSION))
             await self._of_handshake().post_batch(body, headers, caller, reply)
@@ -170,9 +171,6 @@ class HttpServer:
             watch.stop()
         return None if exchange.cancelled else settled
 
-    def _caller(self) -> Caller:
-        return Caller(ANONYMOUS, self._lifespan.value)
-
     def _of_handshake(self) -> "HandshakeEndpoint":
         if self._handshake is None:
             self._handshake = self._make_endpoint(self._application, self._settings)
@@ -182,6 +180,7 @@ class HttpServer:
         """Open the application. Raises what its opening raised."""
         self._failed = True
         await self._lifespan.start()
+        self._caller = Caller(ANONYMOUS, self._lifespan.value)
         self._failed = False
 
     async def stop(self, grace: float) -> None:

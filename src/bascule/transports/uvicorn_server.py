@@ -31,7 +31,7 @@ class GuardedProtocol(HttpToolsProtocol):
     max_header_bytes = 64 * 1024
 
     def connection_made(self, transport: Any) -> None:
-        self._corked = CorkedTransport(transport)
+        self._corked = CorkedTransport(transport, self.loop, self.tasks)
         super().connection_made(cast("asyncio.Transport", self._corked))
         self._receiving = self._in_head = True
         self._deaf = False
@@ -94,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
 
     def on_response_complete(self) -> None:
-        self._corked.flush()
+        self._corked.complete()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
