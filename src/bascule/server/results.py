@@ -172,8 +172,11 @@ def _starts(kinds: Collection[Collection[str]]) -> bytes:
 
 def _structured(starts: Collection[int], wraps: bool, what: str) -> Render:
     allowed = frozenset(starts)
+    texts = wraps and b'"'[0] in allowed
 
     def render(value: Any) -> CallToolResult:
+        if type(value) is str and texts:
+            return CallToolResult(content=[TextContent(value)], structured_content={"result": value})
         if isinstance(value, CallToolResult):
             return replace(value)  # a copy: each era writes its own marks on it
         data = _encoded(value, what)

@@ -64,7 +64,9 @@ class CorkedTransport:
     def flush(self) -> None:
         """Write what is held now."""
         parts, self._parts = self._parts, []
+        joined = self._gathered <= _AT_ONCE
         self._gathered = 0
         self._due = False
         if parts and not self._transport.is_closing():
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            for data in (b"".join(parts),) if joined else parts:  # copying much costs more than another call
+                self._transport.write(data)
