@@ -49,7 +49,7 @@ BUDGETS = (
         "many.call.cpu_us",
         1.03,
         "times",
-        ("bascule", "call.stateless.16.cpu_us"),
+        ("bascule", "many.few.cpu_us"),
     ),
     Budget(
         "1 MB text, throughput",

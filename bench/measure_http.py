@@ -13,6 +13,8 @@ from bench.plan import CONNECTIONS, Plan
 from bench.proc import seconds_between
 from bench.targets import Target
 
+TURNS = 3
+
 Note = Callable[[str, float], None]
 
 
@@ -92,12 +94,15 @@ def _calls(bench: Bench, era: str, note: Note) -> None:
 
 
 def _many(target: Target, plan: Plan, note: Note) -> None:
+    """Many tools beside few: in turn, and more than once, for a difference of percents."""
     era, tools = target.eras[0], plan.many_tools
-    with http_server(target, tools) as (child, port):
-        bench = Bench(child, port, plan)
+    with http_server(target) as few, http_server(target, tools) as (child, port):
+        bench, other = Bench(child, port, plan), Bench(*few, plan)
         bench.check(era, tools)
-        load, cpu = bench.load(messages.add(), era, 16)
-        note("many.call.cpu_us", cpu / load.replies * 1e6)
+        for _ in range(TURNS):
+            for name, one in (("many.few", other), ("many.call", bench)):
+                load, cpu = one.load(messages.add(), era, 16)
+                note(f"{name}.cpu_us", cpu / load.replies * 1e6)
         load, cpu = bench.load(messages.listing(tools), era, 4)
         note("many.list.cpu_us", cpu / load.replies * 1e6)
         bench.check(era, tools)

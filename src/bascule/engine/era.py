@@ -17,7 +17,7 @@ from bascule.wire.requests import LogLevel, RequestParams
 from bascule.wire.results import Result
 
 
-class Inbound(NamedTuple):
+class Inbound(Struct, frozen=True):
     """What a transport knows of a request besides its frame. `headers` (lower-case names) is None off HTTP."""
 
     principal: Principal

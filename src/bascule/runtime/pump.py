@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
@@ -154,7 +155,7 @@ class Pump:
         conversation = self._route.conversation_of(exchange)
         if conversation is not None:
             self._conversation = conversation
-            self._inbound = self._inbound._replace(conversation=conversation)
+            self._inbound = replace(self._inbound, conversation=conversation)
         self._queue[frame.id] = (era, exchange, answered)
         self._need_worker()
 

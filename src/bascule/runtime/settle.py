@@ -6,7 +6,8 @@ Knows the seams of an era and the handler; does not know which era it is, or wha
 import asyncio
 import logging
 import os
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
@@ -17,7 +18,7 @@ from bascule.wire.jsonrpc import ErrorObject, ErrorResponse, Request, RequestId,
 log = logging.getLogger("bascule")
 
 
-class Settled(NamedTuple):
+class Settled(Struct, frozen=True):
     """An answer, ready to be written: one JSON document and the HTTP status that goes with it."""
 
     body: bytes

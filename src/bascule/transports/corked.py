@@ -47,6 +47,18 @@ class CorkedTransport:
         else:
             self.flush()
 
+    def answer(self, head: bytes, body: bytes) -> None:
+        """Write a whole answer, which ends here."""
+        if len(self._running) > 1 or self._parts:
+            self.write(head)
+            self.write(body)
+            self.complete()
+        elif len(body) > _AT_ONCE:
+            self._transport.write(head)
+            self._transport.write(body)
+        elif not self._transport.is_closing():
+            self._transport.write(head + body)
+
     def complete(self) -> None:
         """An answer has ended: write what is held of it, where nothing else will."""
         if self._parts and not self._due:

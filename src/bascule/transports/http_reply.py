@@ -4,7 +4,7 @@ Knows ASGI messages and bytes; knows nothing of eras. Whoever finishes it first 
 Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving Messages".
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from bascule.engine.exchange import Principal
@@ -13,12 +13,19 @@ from bascule.errors import MCPError
 from bascule.transports.http_headers import Accepted, RawHeaders, Send
 from bascule.wire.jsonrpc import Request, encode, error_response
 
+ANSWER = "dev.bascule.answer"
+"""An extension of the ASGI scope: `answer(status, headers, body)` writes a whole answer at once, without its
+content-length among the headers; False means that it could not, and `send` must be used."""
+
 _JSON = (b"content-type", b"application/json")
 _STREAM: RawHeaders = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+
+
+Answer = Callable[[int, RawHeaders, bytes], bool]
 
 
 class Caller(NamedTuple):
@@ -31,15 +38,16 @@ class Caller(NamedTuple):
 class Reply:
     """The answer to one request. `extra` headers go along whatever form it takes."""
 
-    __slots__ = ("_closed", "_json", "_send", "_stream", "_streaming", "extra")
+    __slots__ = ("_answer", "_closed", "_json", "_send", "_stream", "_streaming", "extra")
 
-    def __init__(self, send: Send, extra: RawHeaders) -> None:
+    def __init__(self, send: Send, answer: Answer | None = None) -> None:
         self._send = send
+        self._answer = answer
         self._json = True
         self._stream = False
         self._streaming = False
         self._closed = False
-        self.extra = extra
+        self.extra: RawHeaders = []
 
     def takes(self, accepted: Accepted) -> None:
         """What the client has said that it accepts."""
@@ -65,7 +73,10 @@ class Reply:
             await self._start_stream()
             await self._send({"type": "http.response.body", "body": encode_event(body)})
             return
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), *self.extra]
+        headers = [_JSON, *self.extra]
+        if self._answer is not None and self._answer(status, headers, body):
+            return
+        headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

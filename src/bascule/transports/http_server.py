@@ -7,7 +7,8 @@ Source: specification 2026-07-28, basic/transports/streamable-http.
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
@@ -33,7 +34,7 @@ from bascule.transports.http_headers import (
     check_content_type,
     read_headers,
 )
-from bascule.transports.http_reply import Caller, Reply
+from bascule.transports.http_reply import ANSWER, Caller, Reply
 from bascule.transports.watch import Watch
 from bascule.wire.jsonrpc import Frame, decode, is_batch
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bascule")
 
+_NONE: Mapping[str, Any] = {}
 _HEALTH = ("/health", "/healthz", "/readyz")
 
 
@@ -74,7 +76,7 @@ class HttpServer:
             await self._other(scope, receive, send)
             return
         path = _path(scope)
-        reply = Reply(send, [])
+        reply = Reply(send, (scope.get("extensions") or _NONE).get(ANSWER))
         if path in _HEALTH:
             await self._health(path, reply)
             return
@@ -147,14 +149,15 @@ class HttpServer:
         try:
             exchange = era.open(frame, inbound)
         except MCPError as error:
-            await reply.finish(*refusal(era, error, frame.id))
+            settled = refusal(era, error, frame.id)
+            await reply.finish(settled.body, settled.status)
             return
         step = first_step(settle(self._application, era, exchange))
-        settled = await self._watched(step, exchange, receive) if isinstance(step, Suspended) else step
-        if settled is None:
+        answer = await self._watched(step, exchange, receive) if isinstance(step, Suspended) else step
+        if answer is None:
             reply.abandon()
         else:
-            await reply.finish(*settled)
+            await reply.finish(answer.body, answer.status)
 
     async def _watched(self, settling: Suspended[Settled], exchange: Exchange, receive: Receive) -> Settled | None:
         """The answer; None where the client left before it was ready."""

@@ -5,7 +5,7 @@ Source: specification 2025-11-25, basic/transports; 2025-03-26, basic/transports
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -17,6 +17,7 @@ from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import check_batch, check_version_header
 from bascule.eras.handshake import INITIALIZE, Handshake
 from bascule.errors import InvalidRequest, MCPError
+from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.settle import Settled, failed, refusal, settle
 from bascule.transports.http_headers import SESSION, VERSION, Headers, Receive
 from bascule.transports.http_reply import Caller, Reply
@@ -58,13 +59,13 @@ class HandshakeEndpoint:
         inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state)
         exchange = self._opened(frame, inbound)
         if isinstance(exchange, Settled):
-            await reply.finish(*exchange)
+            await reply.finish(exchange.body, exchange.status)
             return
         if opening:
             session = self._ids.mint(exchange.peer, caller.principal)
             reply.extra = [*reply.extra, (SESSION.encode(), session.encode())]
         settled = await self._settle(exchange)
-        await (reply.end() if settled is None else reply.finish(*settled))
+        await (reply.end() if settled is None else reply.finish(settled.body, settled.status))
 
     async def post_batch(self, body: bytes, headers: Headers, caller: Caller, reply: Reply) -> None:
         """Answer a batch, in the one revision that has them, with one array. Raises MCPError elsewhere."""
@@ -130,16 +131,24 @@ class HandshakeEndpoint:
 
     async def _settle(self, exchange: Exchange) -> Settled | None:
         """The answer to one request; None where its client has cancelled it."""
-        task, conversation = asyncio.current_task(), exchange.conversation
-        if conversation is None or task is None:
+        conversation = exchange.conversation
+        if conversation is None:
             return await settle(self._application, self._era, exchange)
         key = (conversation.key, exchange.request_id)
         if key in self._running:
             taken = InvalidRequest("Invalid request: a request with this id is still running")
             return refusal(self._era, taken, exchange.request_id)
+        step = first_step(settle(self._application, self._era, exchange))
+        return await self._waiting(key, step, exchange) if isinstance(step, Suspended) else step
+
+    async def _waiting(
+        self, key: tuple[str, RequestId], settling: Suspended[Settled], exchange: Exchange
+    ) -> Settled | None:
+        """The answer to a request that waits for something; None where its client cancels it meanwhile."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._running[key] = (exchange, task)
         try:
-            settled = await settle(self._application, self._era, exchange)
+            settled = await settling
         except asyncio.CancelledError:
             if not exchange.cancelled:
                 raise

@@ -112,17 +112,16 @@ class SessionIds:
                 "Invalid request: send initialize first and repeat its Mcp-Session-Id header, "
                 "or say MCP-Protocol-Version and _meta as stateless clients do"
             )
-        found = self._opened.get(session_id) or self._unseal(session_id)
-        ticket, conversation = found
+        found = self._opened.get(session_id)
+        ticket, conversation = found or self._unseal(session_id)
         now = self._clock()
         current = max(now - self._ttl, self._oldest) <= ticket.issued
         if conversation.key in self._ended or not current or ticket.principal != _digest(principal.key):
             raise SessionEnded
-        self._opened[session_id] = found
-        self._opened.move_to_end(session_id)
-        if len(self._opened) > _REMEMBERED:
-            _, (_, forgotten) = self._opened.popitem(last=False)
-            self._keep_level(forgotten)
+        if found is None:
+            self._remember(session_id, ticket, conversation)
+        else:
+            self._opened.move_to_end(session_id)
         return conversation
 
     def end(self, session_id: str) -> None:
@@ -147,6 +146,12 @@ class SessionIds:
         peer = Peer(ticket.version, Implementation(ticket.name, ticket.client_version), capabilities)
         key = ticket.nonce.hex()
         return ticket, Conversation(peer, key, self._levels.pop(key, _LEVEL))
+
+    def _remember(self, session_id: str, ticket: _Ticket, conversation: Conversation) -> None:
+        self._opened[session_id] = (ticket, conversation)
+        if len(self._opened) > _REMEMBERED:
+            _, (_, forgotten) = self._opened.popitem(last=False)
+            self._keep_level(forgotten)
 
     def _keep_level(self, conversation: Conversation) -> None:
         if conversation.log_level != _LEVEL:
