@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bascule.config import load
+from bascule.eras.sealing import Sealer
 from bascule.transports import stdio
 from bench import messages
 from bench.servers.bascule_server import app
@@ -99,7 +100,7 @@ async def stdio_calls(count: int) -> None:
         requests, b"".join(template % ((number,) * slots) for number in range(messages.FIRST, messages.FIRST + count))
     )
     os.close(requests)
-    await stdio.serve(app, reading, writing, load().stdio.max_line_bytes)
+    await stdio.serve(app, reading, writing, load().stdio.max_line_bytes, lambda: Sealer(()))
     found = b""
     while chunk := os.read(answers, 65536):
         found += chunk

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bascule import Context, Server
 from bascule.engine.exchange import LOCAL
 from bascule.eras.route import StreamRoute
+from bascule.eras.sealing import Sealer
 from bascule.runtime.pump import Pump
 from bascule.serve import asgi
 from bascule.wire.jsonrpc import decode
@@ -184,7 +185,7 @@ async def stream_survives(app, rng):
     async def drained():
         return None
 
-    pump = Pump(app, StreamRoute(app), LOCAL, answers.append, drained)
+    pump = Pump(app, StreamRoute(app, lambda: Sealer(())), LOCAL, answers.append, drained)
     pump.open({})
     for number in range(A_STREAM):
         pump.feed(mutated(rng))

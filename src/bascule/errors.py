@@ -8,7 +8,7 @@
     │   ├── ResourceNotFound
     │   └── HeaderMismatch  MissingCapability  UnsupportedVersion
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
-    │   └── InvalidArguments
+    │   └── InvalidArguments  NotAnswered  Declined
     ├── ConnectionLost        the peer went away (client side)
     └── CallTimedOut          the peer did not answer in time (client side)
 
@@ -143,6 +143,18 @@ class InvalidArguments(ToolError):
     """The arguments do not fit the tool's schema; the sentence lists every wrong one and why."""
 
     code: ClassVar[str] = "invalid_arguments"
+
+
+class NotAnswered(ToolError):
+    """The client could not be asked, did not answer in time, or gave no answer that fits the question."""
+
+    code: ClassVar[str] = "not_answered"
+
+
+class Declined(ToolError):
+    """The user declined, or dismissed, a question without whose answer the call cannot go on."""
+
+    code: ClassVar[str] = "declined"
 
 
 class ConnectionLost(BasculeError, ConnectionError):

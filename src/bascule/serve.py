@@ -9,10 +9,12 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from bascule import config
 from bascule.engine.application import Application
+from bascule.engine.ports import MakeSeal, Seal
 from bascule.engine.settings import HttpSettings, Settings
 from bascule.errors import ConfigError
 from bascule.late import late
@@ -67,7 +69,9 @@ def asgi(
         allowed_hosts=[*http.allowed_hosts, *allowed_hosts],
         allowed_origins=[*http.allowed_origins, *allowed_origins],
     )
-    server: HttpServer = late("bascule.transports.http_server:HttpServer")(application, widened, _handshake_endpoint)
+    server: HttpServer = late("bascule.transports.http_server:HttpServer")(
+        application, widened, _handshake_endpoint, _make_seal(widened.sealing_keys)
+    )
     return server
 
 
@@ -78,7 +82,8 @@ def serve_stdio(application: Application, settings: Settings, streams: tuple[int
         if sys.stdin is not None and sys.stdin.isatty():
             log.warning("Waiting for a client's messages on standard input; for HTTP, choose the http transport")
         streams = late("bascule.transports.stdio:claim")()
-    _run(stdio(application, *streams, settings.stdio.max_line_bytes), asyncio.new_event_loop)
+    make_seal = _make_seal(settings.http.sealing_keys)
+    _run(stdio(application, *streams, settings.stdio.max_line_bytes, make_seal), asyncio.new_event_loop)
 
 
 def serve_http(application: Application, settings: HttpSettings, announce: Announce | None = None) -> None:
@@ -108,8 +113,14 @@ def check_public(settings: HttpSettings) -> None:
     log.warning("Listening on %s WITHOUT credentials: anybody who reaches it can call every tool", settings.host)
 
 
-def _handshake_endpoint(application: Application, settings: HttpSettings) -> Any:
-    return late("bascule.transports.http_sessions:HandshakeEndpoint")(application, settings)
+def _handshake_endpoint(application: Application, settings: HttpSettings, seal: Seal) -> Any:
+    return late("bascule.transports.http_sessions:HandshakeEndpoint")(
+        application, settings, seal, late("bascule.stores.memory:MemoryReplay")()
+    )
+
+
+def _make_seal(secrets: Sequence[str]) -> MakeSeal:
+    return cache(lambda: late("bascule.eras.sealing:Sealer")([secret.encode() for secret in secrets]))
 
 
 def _is_loopback(host: str) -> bool:

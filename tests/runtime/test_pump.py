@@ -9,6 +9,7 @@ import pytest
 from bascule import CallToolResult, Context, MCPError, ResourceLink, Server
 from bascule.engine.exchange import LOCAL
 from bascule.eras.route import StreamRoute
+from bascule.eras.sealing import Sealer
 from bascule.runtime.pump import Pump
 from tests.messages import META, PREFIX, initialize, legacy, line, request
 
@@ -18,7 +19,9 @@ class Stream:
 
     def __init__(self, app, **options):
         self.answers = asyncio.Queue()
-        self.pump = Pump(app, StreamRoute(app), LOCAL, self.answers.put_nowait, self.drained, **options)
+        self.pump = Pump(
+            app, StreamRoute(app, lambda: Sealer(())), LOCAL, self.answers.put_nowait, self.drained, **options
+        )
         self.pump.open({})
 
     async def drained(self):
@@ -308,7 +311,9 @@ async def test_a_batch_of_requests_cancelled_in_the_same_breath_leaves_nothing_b
 
 async def test_requests_wait_until_the_application_is_open(app):
     answers = asyncio.Queue()
-    pump = Pump(app, StreamRoute(app), LOCAL, answers.put_nowait, Stream.drained.__get__(None, object))
+    pump = Pump(
+        app, StreamRoute(app, lambda: Sealer(())), LOCAL, answers.put_nowait, Stream.drained.__get__(None, object)
+    )
     pump.feed(line(call("add", {"a": 1, "b": 2})))
     await asyncio.sleep(0)
     assert answers.empty()

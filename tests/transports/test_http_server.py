@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from bascule import Client, Context, Server
+from bascule.eras.sealing import Sealer
 from tests.messages import ACCEPT, META, PREFIX, headers, initialize, legacy, request
 from tests.serving import serving
 
@@ -743,7 +744,7 @@ def test_marks_of_ended_sessions_are_never_forgotten_before_their_time(monkeypat
 
     monkeypatch.setattr(session_ids, "_MARKS", 10)
     now = [1000.0]
-    ids = session_ids.SessionIds(HttpSettings(session_ttl=100), clock=lambda: now[0])
+    ids = session_ids.SessionIds(HttpSettings(session_ttl=100), Sealer(()), clock=lambda: now[0])
     ended = []
     for _ in range(30):
         session = ids.mint(Peer("2025-11-25", None, ClientCapabilities()), ANONYMOUS)
@@ -763,7 +764,7 @@ def test_a_session_of_another_principal_is_not_found():
     from bascule.transports.session_ids import SessionEnded, SessionIds
     from bascule.wire.requests import ClientCapabilities
 
-    ids = SessionIds(HttpSettings())
+    ids = SessionIds(HttpSettings(), Sealer(()))
     session = ids.mint(Peer("2025-11-25", None, ClientCapabilities()), LOCAL)
     assert ids.open(session, LOCAL)
     with pytest.raises(SessionEnded):
@@ -959,7 +960,7 @@ def test_the_log_level_of_a_session_outlives_ten_thousand_others():
     from bascule.transports.session_ids import SessionIds
     from bascule.wire.requests import ClientCapabilities
 
-    ids = SessionIds(HttpSettings())
+    ids = SessionIds(HttpSettings(), Sealer(()))
     peer = Peer("2025-11-25", None, ClientCapabilities())
     session = ids.mint(peer, ANONYMOUS)
     ids.open(session, ANONYMOUS).log_level = "error"

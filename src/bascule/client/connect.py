@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from bascule.engine.application import Application
 from bascule.engine.connection import Connection, Stream
+from bascule.engine.ports import MakeSeal
 from bascule.errors import ConfigError
 from bascule.late import late
 from bascule.runtime.caller import Caller
@@ -59,7 +61,7 @@ def opener(
         return _over(lambda: stream(words, env=own, cwd=cwd if cwd is not None else command.cwd))
     if isinstance(target, Application):
         memory = late("bascule.transports.memory:connect")
-        return _over(lambda: memory(target))
+        return _over(lambda: memory(target, _make_seal()))
     raise TypeError(
         f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
         "http:// or https://, a command (text, a list of words, or StdioCommand), or the path of a Python file"
@@ -72,6 +74,11 @@ def _over(stream: Any) -> Opener:
         return Caller(opened, inbox)
 
     return connect
+
+
+def _make_seal() -> MakeSeal:
+    """How a server in this process seals: with a key of its own."""
+    return cache(lambda: late("bascule.eras.sealing:Sealer")(()))
 
 
 def _command(target: Any) -> StdioCommand | None:

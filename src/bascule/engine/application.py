@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from msgspec import Struct
 
 from bascule.engine.exchange import Exchange
+from bascule.engine.hub import Hub
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
@@ -32,6 +33,9 @@ class Application(Protocol):
 
     @property
     def facts(self) -> Facts: ...
+
+    @property
+    def hub(self) -> Hub: ...
 
     def answer(self, exchange: Exchange) -> Awaitable[Result]: ...
 

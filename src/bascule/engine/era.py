@@ -1,16 +1,17 @@
 """The seams between the protocol's two eras: every difference between them is one of these, and nothing else asks.
 
-For servers: `methods, open, stamp, refuse`. For clients: `greet, prepare, conclude`.
+For servers: `methods, open, inquire, pose, stamp, refuse`. For clients: `greet, prepare, conclude`.
 Knows shapes only; the implementations live in `eras/`, the only folder that knows a protocol date.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from bascule.engine.application import Application
-from bascule.engine.exchange import Conversation, Exchange, Notify, Principal
+from bascule.engine.asking import Asking, Question
+from bascule.engine.exchange import Ask, Conversation, Exchange, Notify, Principal, Release
 from bascule.errors import MCPError
 from bascule.wire.jsonrpc import ErrorObject, Frame
 from bascule.wire.requests import LogLevel, RequestParams
@@ -25,6 +26,8 @@ class Inbound(Struct, frozen=True):
     headers: Mapping[str, str] | None = None
     conversation: Conversation | None = None
     state: Mapping[Any, Any] = {}
+    ask: Ask | None = None
+    release: Release | None = None
 
 
 class Method(Struct, frozen=True):
@@ -41,6 +44,14 @@ class ServerEra(Protocol):
 
     def open(self, frame: Frame, inbound: Inbound) -> Exchange:
         """The exchange that a request opens. Raises MCPError where the request is not legal."""
+        ...
+
+    async def inquire(self, exchange: Exchange, questions: Mapping[str, Question]) -> Mapping[str, Raw]:
+        """The client's answers, by key. Raises MissingCapability, and Asking where the round must end first."""
+        ...
+
+    def pose(self, exchange: Exchange, asking: Asking) -> Result:
+        """The result that ends a round with questions. Raises MCPError where they cannot be asked."""
         ...
 
     def stamp(self, exchange: Exchange, result: Result) -> Result:

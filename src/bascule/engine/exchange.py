@@ -12,11 +12,18 @@ from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
+from bascule.engine.asking import Dialogue, Question
+from bascule.engine.hub import Listener
 from bascule.wire.jsonrpc import Request, RequestId
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel, ProgressToken, RequestParams
 from bascule.wire.results import Result
 
 Notify = Callable[[Request], Awaitable[None]]
+Release = Callable[[float], Awaitable[None]]
+"""Ends the connection, not the request: the client comes back for the rest after so many seconds."""
+
+Ask = Callable[[str, Any], Awaitable[Raw]]
+"""Sends a request to the client and waits for its result. Raises MCPError (the client's error) and NotAnswered."""
 Handler = Callable[["Exchange"], Awaitable[Result]]
 
 
@@ -51,19 +58,40 @@ class Peer(Struct, frozen=True):
     info: Implementation | None
     capabilities: ClientCapabilities
 
+    def can(self, capability: str) -> bool:
+        """Whether the client declared a capability: `elicitation` (a form), `elicitation.url`, `sampling`,
+        `sampling.tools`, `sampling.context`, `roots`, or the name of an extension."""
+        family, _, detail = capability.partition(".")
+        if family not in _FAMILIES:
+            return capability in (self.capabilities.extensions or {})
+        declared = getattr(self.capabilities, family)
+        if declared is None:
+            return False
+        if capability in ("elicitation", "elicitation.form"):
+            return not declared or "form" in declared
+        return not detail or detail in declared
+
+
+_FAMILIES = frozenset({"elicitation", "sampling", "roots"})
+
 
 class Conversation:
-    """What a handshake-era client said once and need not repeat. `key` is unique to it; `log_level` may change.
+    """What a handshake-era client said once and need not repeat. `key` is unique to it.
 
-    `log_level` is the least severe level that the client wants.
+    `log_level` is the least severe level that the client wants, `subscriptions` are the resources whose changes it
+    wants to hear of, and `listener` hears of them where the client can be told now.
     """
 
-    __slots__ = ("key", "log_level", "peer")
+    __slots__ = ("key", "listener", "log_level", "peer", "subscriptions")
 
-    def __init__(self, peer: Peer, key: str, log_level: LogLevel = "info") -> None:
+    def __init__(
+        self, peer: Peer, key: str, log_level: LogLevel = "info", subscriptions: frozenset[str] = frozenset()
+    ) -> None:
         self.peer = peer
         self.key = key
         self.log_level: LogLevel = log_level
+        self.subscriptions = subscriptions
+        self.listener: Listener | None = None
 
 
 class Feature(Protocol):
@@ -78,7 +106,9 @@ class Exchange(Struct, kw_only=True, eq=False):
 
     `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
     `variables` are what a URI template took from the URI that is read; `state` is what the application's lifespans
-    yielded.
+    yielded; `dialogue` is what was asked and answered so far (None: nothing), `inquire` gets answers to questions in
+    the way of the era. Where there is one, `ask` is the back channel that it may use, `release` lets go of the
+    connection, and `listener` hears of changes for a request to listen.
     """
 
     method: str
@@ -88,6 +118,10 @@ class Exchange(Struct, kw_only=True, eq=False):
     peer: Peer
     principal: Principal
     notify: Notify
+    inquire: "Inquire"
+    ask: Ask | None = None
+    release: Release | None = None
+    dialogue: Dialogue | None = None
     headers: Mapping[str, str] | None = None
     progress_token: ProgressToken | None = None
     log_level: LogLevel | None = None
@@ -97,6 +131,11 @@ class Exchange(Struct, kw_only=True, eq=False):
     last_progress: float | None = None
     variables: Mapping[str, str] = {}
     state: Mapping[Any, Any] = {}
+    listener: Listener | None = None
+
+
+Inquire = Callable[[Exchange, Mapping[str, Question]], Awaitable[Mapping[str, Raw]]]
+"""The answers to questions, by key. Raises MissingCapability, Asking (the round ends here), MCPError, NotAnswered."""
 
 
 class Guard(Protocol):

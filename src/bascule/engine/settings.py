@@ -40,6 +40,8 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: Count = 10_000
     max_streams: Count = 1000
     """How many GET streams of the handshake era may be open at once."""
+    max_streams_per_principal: Count = 100
+    """How many of them one caller may hold open."""
     session_ttl: Positive = 86_400.0
     """How long a handshake-era session id is good for."""
     sealing_keys: tuple[str, ...] = ()

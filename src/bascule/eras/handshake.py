@@ -4,19 +4,34 @@ What a stateless client repeats in every request is read from the Conversation t
 Source: specification 2025-11-25, basic/lifecycle, server/utilities/logging; 2025-06-18, 2025-03-26, 2024-11-05.
 """
 
+import asyncio
 from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from bascule.engine.application import Application
+from bascule.engine.asking import Asking, Dialogue, Question
 from bascule.engine.era import Inbound, Method
-from bascule.engine.exchange import Exchange, Peer
+from bascule.engine.exchange import Ask, Conversation, Exchange, Peer
+from bascule.engine.hub import MAX_TOPICS
 from bascule.eras.blocks import said_in
 from bascule.eras.methods import SHARED, decoder
+from bascule.eras.rounds import check_capabilities
 from bascule.eras.versions import LEGACY, NEWEST_LEGACY
-from bascule.errors import InvalidParams, InvalidRequest, MCPError, MethodNotFound, ResourceNotFound
+from bascule.errors import (
+    InternalError,
+    InvalidParams,
+    InvalidRequest,
+    MCPError,
+    MethodNotFound,
+    NotAnswered,
+    ResourceNotFound,
+)
 from bascule.wire.jsonrpc import ErrorObject, Frame
 from bascule.wire.lifecycle import InitializeParams, InitializeResult, SetLevelParams
+from bascule.wire.notices import SubscribeParams
 from bascule.wire.requests import ClientCapabilities, RequestParams
 from bascule.wire.results import EmptyResult, Result
 
@@ -34,6 +49,8 @@ class Handshake:
             INITIALIZE: Method(decoder(InitializeParams), _initialize),
             "ping": Method(decoder(RequestParams), _ping),
             "logging/setLevel": Method(decoder(SetLevelParams), _set_level),
+            "resources/subscribe": Method(decoder(SubscribeParams), _subscribe),
+            "resources/unsubscribe": Method(decoder(SubscribeParams), _unsubscribe),
         }
 
     def open(self, frame: Frame, inbound: Inbound) -> Exchange:
@@ -61,12 +78,34 @@ class Handshake:
             peer=peer,
             principal=inbound.principal,
             notify=inbound.notify,
+            inquire=self.inquire,
+            ask=inbound.ask,
+            release=inbound.release,
             headers=inbound.headers,
             state=inbound.state,
             progress_token=None if token is UNSET else token,
             log_level=None if conversation is None else conversation.log_level,
             conversation=conversation,
         )
+
+    async def inquire(self, exchange: Exchange, questions: Mapping[str, Question]) -> Mapping[str, Raw]:
+        """The client's answers, asked for over the back channel side by side, each question once."""
+        dialogue = exchange.dialogue
+        if dialogue is None:
+            dialogue = exchange.dialogue = Dialogue()
+        asked = dialogue.open_questions(questions)
+        if asked:
+            check_capabilities(exchange, asked)
+            ask = exchange.ask
+            if ask is None:
+                raise NotAnswered("The client cannot be asked here: it takes no event stream")
+            answers = await asyncio.gather(*(_answer(ask, question) for question in asked.values()))
+            dialogue.answers |= zip(asked, answers, strict=True)
+        return {key: dialogue.answers[key] for key in questions}
+
+    def pose(self, exchange: Exchange, asking: Asking) -> Result:
+        """Rounds do not exist in this era."""
+        raise InternalError("A question could not be asked") from asking
 
     def stamp(self, exchange: Exchange, result: Result) -> Result:
         """The result, its content said in the blocks that the client's revision knows."""
@@ -77,6 +116,22 @@ class Handshake:
         """The error object with this era's code; errors travel with HTTP 200."""
         code = _RESOURCE_NOT_FOUND if isinstance(error, ResourceNotFound) else error.code
         return ErrorObject(code, error.message, UNSET if error.data is None else error.data), 200
+
+
+async def _answer(ask: Ask, question: Question) -> Raw:
+    try:
+        return await ask(question.method, _params_of(question))
+    except MCPError as refused:
+        raise NotAnswered(f"The client refused to answer: {refused.message}") from refused
+
+
+def _params_of(question: Question) -> Any:
+    """A question's parameters as this era spells them: a URL to visit has an id."""
+    if question.params is None:
+        return UNSET
+    if question.capability != "elicitation.url":
+        return Raw(question.params)
+    return {**msgspec.json.decode(question.params), "elicitationId": question.digest.hex()}
 
 
 def _greeted(params: InitializeParams) -> Peer:
@@ -105,3 +160,31 @@ async def _set_level(application: Application, exchange: Exchange) -> Result:
         raise InvalidParams("Invalid params: the level is missing")
     exchange.conversation.log_level = params.level
     return EmptyResult()
+
+
+async def _subscribe(application: Application, exchange: Exchange) -> Result:
+    conversation, uri = _subscriber(application, exchange)
+    if len(conversation.subscriptions) >= MAX_TOPICS:
+        raise InvalidRequest(f"Invalid request: one session may subscribe to {MAX_TOPICS} resources")
+    conversation.subscriptions |= {uri}
+    if conversation.listener is not None:
+        conversation.listener.add(uri)
+    return EmptyResult()
+
+
+async def _unsubscribe(application: Application, exchange: Exchange) -> Result:
+    conversation, uri = _subscriber(application, exchange)
+    conversation.subscriptions -= {uri}
+    if conversation.listener is not None:
+        conversation.listener.drop(uri)
+    return EmptyResult()
+
+
+def _subscriber(application: Application, exchange: Exchange) -> tuple[Conversation, str]:
+    """Who wants to hear of what. Raises MethodNotFound where there are no resources."""
+    params, conversation = exchange.params, exchange.conversation
+    if application.facts.capabilities.resources is None:
+        raise MethodNotFound(f"Method not found: {exchange.method}")
+    if not isinstance(params, SubscribeParams) or conversation is None:
+        raise InvalidParams("Invalid params: the uri is missing")
+    return conversation, params.uri

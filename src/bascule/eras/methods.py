@@ -34,16 +34,17 @@ def decoder(shape: type[RequestParams]) -> Callable[[Any], RequestParams]:
     return decode
 
 
-def _ask_application(application: Application, exchange: Exchange) -> Awaitable[Result]:
+def ask_application(application: Application, exchange: Exchange) -> Awaitable[Result]:
+    """Let the application answer."""
     return application.answer(exchange)
 
 
 SHARED: Mapping[str, Method] = {
-    "tools/list": Method(decoder(PaginatedParams), _ask_application),
-    "tools/call": Method(decoder(CallToolParams), _ask_application),
-    "resources/list": Method(decoder(PaginatedParams), _ask_application),
-    "resources/templates/list": Method(decoder(PaginatedParams), _ask_application),
-    "resources/read": Method(decoder(ReadResourceParams), _ask_application),
-    "prompts/list": Method(decoder(PaginatedParams), _ask_application),
-    "prompts/get": Method(decoder(GetPromptParams), _ask_application),
+    "tools/list": Method(decoder(PaginatedParams), ask_application),
+    "tools/call": Method(decoder(CallToolParams), ask_application),
+    "resources/list": Method(decoder(PaginatedParams), ask_application),
+    "resources/templates/list": Method(decoder(PaginatedParams), ask_application),
+    "resources/read": Method(decoder(ReadResourceParams), ask_application),
+    "prompts/list": Method(decoder(PaginatedParams), ask_application),
+    "prompts/get": Method(decoder(GetPromptParams), ask_application),
 }

@@ -3,6 +3,7 @@
 from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Conversation, Exchange
+from bascule.engine.ports import MakeSeal
 from bascule.eras.classify import Eras, check_batch
 from bascule.eras.handshake import INITIALIZE
 from bascule.wire.jsonrpc import Frame
@@ -11,8 +12,8 @@ from bascule.wire.jsonrpc import Frame
 class StreamRoute:
     """Routes the requests of one stream; an `initialize` on it opens the stream's only conversation."""
 
-    def __init__(self, application: Application) -> None:
-        self._eras = Eras(application)
+    def __init__(self, application: Application, make_seal: MakeSeal) -> None:
+        self._eras = Eras(application, make_seal)
 
     def era_of(self, frame: Frame, conversation: Conversation | None) -> ServerEra:
         """The era of one request."""

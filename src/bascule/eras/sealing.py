@@ -13,13 +13,11 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bascule.engine.ports import Unsealable
+
 _FORMAT = b"\x01"
 _KEY_ID, _NONCE, _TAG = 4, 12, 16
 _HEAD = len(_FORMAT) + _KEY_ID + _NONCE
-
-
-class Unsealable(Exception):
-    """The text was not sealed with one of our keys for this purpose, or was changed on its way."""
 
 
 class Sealer:

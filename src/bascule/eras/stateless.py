@@ -12,13 +12,17 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, Method
 from bascule.engine.exchange import Exchange, Peer
+from bascule.engine.ports import MakeSeal
 from bascule.eras import headers
-from bascule.eras.methods import SHARED, decoder
+from bascule.eras.methods import SHARED, ask_application, decoder
+from bascule.eras.rounds import Rounds
 from bascule.eras.said import said_version
 from bascule.eras.versions import MODERN
 from bascule.errors import InvalidParams, MCPError, MethodNotFound, UnsupportedVersion
+from bascule.wire.inputs import InputParams
 from bascule.wire.jsonrpc import ErrorObject, Frame, encode
 from bascule.wire.lifecycle import DiscoverResult
+from bascule.wire.notices import ListenParams
 from bascule.wire.requests import (
     CAPABILITIES_KEY,
     SERVER_INFO_KEY,
@@ -28,17 +32,26 @@ from bascule.wire.requests import (
 )
 from bascule.wire.results import CacheableResult, Result
 
+LISTEN = "subscriptions/listen"
+
 
 class Stateless:
     """Serves the stateless era for one application."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, make_seal: MakeSeal) -> None:
         facts = application.facts
         self._ttl_ms = facts.ttl_ms
         self._cache_scope = facts.cache_scope
         self._server_info = msgspec.to_builtins(facts.info)
         self._meta = Raw(encode({SERVER_INFO_KEY: facts.info}))
-        self.methods: Mapping[str, Method] = {**SHARED, "server/discover": Method(decoder(RequestParams), _discover)}
+        self._rounds = Rounds(make_seal)
+        self.inquire = self._rounds.inquire
+        self.pose = self._rounds.pose
+        self.methods: Mapping[str, Method] = {
+            **SHARED,
+            "server/discover": Method(decoder(RequestParams), _discover),
+            LISTEN: Method(decoder(ListenParams), ask_application),
+        }
 
     def open(self, frame: Frame, inbound: Inbound) -> Exchange:
         """The exchange of one request: its `_meta` is complete, its version served, its headers agree."""
@@ -79,7 +92,31 @@ class Stateless:
             headers.check(inbound.headers, name, params, version)
         if version not in MODERN:
             raise UnsupportedVersion(version, MODERN)
-        return _exchange(name, frame, params, meta, inbound)
+        exchange = self._exchange(name, frame, params, meta, inbound)
+        if isinstance(params, InputParams) and not (params.input_responses is UNSET is params.request_state):
+            self._rounds.resume(exchange, params)
+        return exchange
+
+    def _exchange(
+        self, name: str, frame: Frame, params: RequestParams, meta: RequestMeta, inbound: Inbound
+    ) -> Exchange:
+        if meta.client_capabilities is UNSET:
+            raise InvalidParams(f"Invalid params: _meta must have {CAPABILITIES_KEY}", status=400)
+        info = meta.client_info
+        return Exchange(
+            method=name,
+            request_id=frame.id,  # type: ignore[arg-type]  # `open` has refused requests without an id
+            params=params,
+            raw_params=frame.params if isinstance(frame.params, Raw) else None,
+            peer=Peer(meta.protocol_version, None if info is UNSET else info, meta.client_capabilities),  # type: ignore[arg-type]
+            principal=inbound.principal,
+            notify=inbound.notify,
+            inquire=self.inquire,
+            headers=inbound.headers,
+            state=inbound.state,
+            progress_token=None if meta.progress_token is UNSET else meta.progress_token,
+            log_level=None if meta.log_level is UNSET else meta.log_level,
+        )
 
     def refuse(self, error: MCPError) -> tuple[ErrorObject, int]:
         """The error object and its HTTP status."""
@@ -88,25 +125,6 @@ class Stateless:
 
 def _shown(method: object) -> str:
     return method[:200] if isinstance(method, str) else "none"
-
-
-def _exchange(name: str, frame: Frame, params: RequestParams, meta: RequestMeta, inbound: Inbound) -> Exchange:
-    if meta.client_capabilities is UNSET:
-        raise InvalidParams(f"Invalid params: _meta must have {CAPABILITIES_KEY}", status=400)
-    info = meta.client_info
-    return Exchange(
-        method=name,
-        request_id=frame.id,  # type: ignore[arg-type]  # `open` has refused requests without an id
-        params=params,
-        raw_params=frame.params if isinstance(frame.params, Raw) else None,
-        peer=Peer(meta.protocol_version, None if info is UNSET else info, meta.client_capabilities),  # type: ignore[arg-type]
-        principal=inbound.principal,
-        notify=inbound.notify,
-        headers=inbound.headers,
-        state=inbound.state,
-        progress_token=None if meta.progress_token is UNSET else meta.progress_token,
-        log_level=None if meta.log_level is UNSET else meta.log_level,
-    )
 
 
 async def _discover(application: Application, exchange: Exchange) -> Result:

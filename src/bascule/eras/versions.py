@@ -13,3 +13,8 @@ BATCHES: Final = "2025-03-26"
 
 NEWEST: Final = MODERN[0]
 NEWEST_LEGACY: Final = LEGACY[0]
+
+
+def primes(version: str) -> bool:
+    """Whether a client of this revision knows event streams that begin with an event without data (SEP-1699)."""
+    return version >= "2025-11-25"

@@ -21,7 +21,10 @@ from msgspec.structs import replace
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import Conversation, Exchange, Principal
-from bascule.errors import InvalidRequest, MCPError
+from bascule.engine.hub import LISTS
+from bascule.engine.link import Link
+from bascule.engine.notices import notice_of
+from bascule.errors import ConnectionLost, InvalidRequest, MCPError, NotAnswered
 from bascule.runtime.settle import failed, refusal, settle
 from bascule.wire.jsonrpc import Frame, Request, RequestId, decode, encode, error_response, is_batch, split_batch
 from bascule.wire.notices import CANCELLED, CancelledParams
@@ -35,6 +38,9 @@ MAX_QUEUED = 1000
 """How many more may wait for that before reading pauses."""
 
 _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
+
+ANSWER_TIMEOUT = 600.0
+"""Seconds that a client has to answer a question."""
 
 Answered = Callable[[bytes | None], None]
 """Takes the answer to one request, or None where there will be none. Called once."""
@@ -85,8 +91,10 @@ class Pump:
         self._workers: set[asyncio.Task[None]] = set()
         self._starting = False
         """Whether a worker has been made that has not taken its first request yet."""
-        self._inbound = Inbound(principal, self._notify)
+        self._link = Link()
+        self._inbound = Inbound(principal, self._notify, ask=self._ask)
         self._conversation: Conversation | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._closing = False
 
@@ -128,6 +136,11 @@ class Pump:
         while self._workers and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(self._workers, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         self._closing = True
+        self._link.lose("The connection has ended")
+        if self._conversation is not None and self._conversation.listener is not None:
+            self._conversation.listener.close()
+        if self._telling is not None:
+            self._telling.cancel()
         self._queue.clear()
         for worker in self._workers:
             worker.cancel()
@@ -140,7 +153,11 @@ class Pump:
 
     def _take(self, frame: Frame, answered: Answered) -> None:
         """Start or queue what a frame asks for, or answer it at once. Calls `answered` once, now or later."""
-        if frame.method is UNSET or frame.id is UNSET or frame.id is None:
+        if frame.method is UNSET:
+            self._link.settle(frame)
+            answered(None)
+            return
+        if frame.id is UNSET or frame.id is None:
             self._notice(frame)
             answered(None)
             return
@@ -155,9 +172,31 @@ class Pump:
         conversation = self._route.conversation_of(exchange)
         if conversation is not None:
             self._conversation = conversation
+            self._listen(conversation)
             self._inbound = replace(self._inbound, conversation=conversation)
         self._queue[frame.id] = (era, exchange, answered)
         self._need_worker()
+
+    def _listen(self, conversation: Conversation) -> None:
+        """Tell a client that has shaken hands of what changes, from now on."""
+        if self._conversation is not None and self._conversation.listener is not None:
+            self._conversation.listener.close()
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._tell)
+
+        conversation.listener = self._application.hub.listen(LISTS, wake)
+
+    def _tell(self) -> None:
+        if (self._telling is None or self._telling.done()) and not self._closing:
+            self._telling = asyncio.get_running_loop().create_task(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        listener = self._conversation and self._conversation.listener
+        while listener and (topics := listener.take()):
+            for topic in topics:
+                await self._notify(notice_of(topic))
 
     def _need_worker(self) -> None:
         """Have somebody take the next request, unless somebody is about to, or as many run as may."""
@@ -233,6 +272,22 @@ class Pump:
     async def _notify(self, notice: Request) -> None:
         self._write(encode(notice))
         await self._drained()
+
+    async def _ask(self, method: str, params: Any) -> Raw:
+        """Send the client a request and wait for its result."""
+        waiter: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        request_id = self._link.next_id()
+        try:
+            self._link.open(request_id, waiter)
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                self._write(encode(Request(method, params, request_id)))
+                await self._drained()
+                return await waiter
+        except (TimeoutError, ConnectionLost):
+            raise NotAnswered("The client has not answered") from None
+        finally:
+            if self._link.abandon(request_id):
+                self._write(encode(Request(CANCELLED, CancelledParams(request_id, "Nobody waits for it any more"))))
 
     def _take_batch(self, parts: list[bytes]) -> None:
         """Answer a batch with one array, when the last of its requests is done."""

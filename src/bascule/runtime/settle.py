@@ -10,6 +10,7 @@ import os
 from msgspec import Struct
 
 from bascule.engine.application import Application
+from bascule.engine.asking import Asking, asking_in
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Exchange
 from bascule.errors import InternalError, MCPError
@@ -32,6 +33,8 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
         return Settled(encode(Response(exchange.request_id, era.stamp(exchange, result))))
     except MCPError as error:
         return refusal(era, error, exchange.request_id)
+    except Asking as asking:
+        return _posed(era, exchange, asking)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if exchange.cancelled or task is None or task.cancelling():
@@ -40,9 +43,19 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return failed(era, exchange, error)
+        several = asking_in(error)
+        return failed(era, exchange, error) if several is None else _posed(era, exchange, several)
     finally:
         exchange.notify = unheard
+
+
+def _posed(era: ServerEra, exchange: Exchange, asking: Asking) -> Settled:
+    """The answer that asks the client back."""
+    try:
+        result = era.stamp(exchange, era.pose(exchange, asking))
+    except MCPError as error:
+        return refusal(era, error, exchange.request_id)
+    return Settled(encode(Response(exchange.request_id, result)))
 
 
 async def unheard(notice: Request) -> None:

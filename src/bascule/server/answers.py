@@ -31,7 +31,7 @@ from bascule.wire.tools import CallToolParams, ListToolsResult
 class Answers:
     """The methods of one registry."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, listen: Handler) -> None:
         self._registry = registry
         self.methods: Mapping[str, Handler] = {
             "tools/list": self._list_tools,
@@ -41,6 +41,7 @@ class Answers:
             "resources/read": self._read_resource,
             "prompts/list": self._list_prompts,
             "prompts/get": self._get_prompt,
+            "subscriptions/listen": listen,
         }
 
     async def read(self, uri: str, exchange: Exchange) -> list[ResourceContents]:
@@ -53,6 +54,9 @@ class Answers:
             peer=exchange.peer,
             principal=exchange.principal,
             notify=exchange.notify,
+            inquire=exchange.inquire,
+            ask=exchange.ask,
+            dialogue=exchange.dialogue,
             headers=exchange.headers,
             state=exchange.state,
             log_level=exchange.log_level,

@@ -9,21 +9,25 @@ from typing import Any, Literal, TypeVar, overload
 
 from bascule.engine.application import Facts
 from bascule.engine.exchange import Exchange
+from bascule.engine.hub import PROMPTS, RESOURCES, TOOLS, Hub
 from bascule.errors import DeclarationError
 from bascule.late import late
 from bascule.server import declare
 from bascule.server.answers import Answers
+from bascule.server.changes import listen
 from bascule.server.context import Context
 from bascule.server.features import Feature, Lifespan, ListResources
-from bascule.server.mounting import prefixed
+from bascule.server.mounting import prefixed, prefixed_uri
 from bascule.server.pages import PAGE_SIZE
-from bascule.server.registry import Registry
+from bascule.server.registry import Registry, list_of
 from bascule.server.workers import Workers
 from bascule.wire.content import Annotations, Icon, Meta
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
 from bascule.wire.tools import JSONSchema, ToolAnnotations
+
+_CHANGES = {"listChanged": True}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,10 +62,12 @@ class Server:
         self._cache: tuple[int, CacheScope] = (cache_ttl_ms, cache_scope)
         self._lifespan = lifespan
         self._registry = Registry(page_size)
-        self._answers = Answers(self._registry)
+        self.hub = Hub()
+        self._answers = Answers(self._registry, self._listen)
         self._methods = self._answers.methods
         self._workers = Workers()
         self._mounted: list[Server] = []
+        self._parents: list[tuple[Server, str | None]] = []
         self._adopters: list[Callable[[Feature], None]] = []
 
     @overload
@@ -194,6 +200,7 @@ class Server:
             self._add(feature)
         other._adopters.append(lambda feature: self._add(prefixed(feature, prefix)))
         self._mounted.append(other)
+        other._parents.append((self, prefix))
 
     def contains(self, other: "Server") -> bool:
         """Whether `other` is mounted in this server, directly or in one that is."""
@@ -207,9 +214,9 @@ class Server:
         return Facts(
             info=self.info,
             capabilities=ServerCapabilities(
-                tools={} if registry.tools else None,
-                resources={} if registry.resources or registry.templates else None,
-                prompts={} if registry.prompts else None,
+                tools=dict(_CHANGES) if registry.tools else None,
+                resources={"subscribe": True, **_CHANGES} if registry.resources or registry.templates else None,
+                prompts=dict(_CHANGES) if registry.prompts else None,
                 logging={},
             ),
             instructions=self._instructions,
@@ -264,7 +271,42 @@ class Server:
         """
         return late("bascule.serve:asgi")(self, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
 
+    def remove_tool(self, name: str) -> None:
+        """Offer a tool no longer; clients that listen are told. Raises DeclarationError where there is none."""
+        self._remove(TOOLS, name)
+
+    def remove_prompt(self, name: str) -> None:
+        """Offer a prompt no longer. Raises DeclarationError where there is none."""
+        self._remove(PROMPTS, name)
+
+    def remove_resource(self, uri: str) -> None:
+        """Offer a resource, or a template of them, no longer. Raises DeclarationError where there is none."""
+        self._remove("templates" if uri in self._registry.templates else RESOURCES, uri)
+
+    def notify_resource_updated(self, uri: str) -> None:
+        """Tell the clients that subscribed to a resource that it has changed. May be called from any thread."""
+        self.hub.tell(uri)
+        for parent, prefix in self._parents:
+            parent.notify_resource_updated(uri if prefix is None else prefixed_uri(prefix, uri))
+
+    def notify_list_changed(self, what: Literal["tools", "prompts", "resources"]) -> None:
+        """Tell the clients that listen that a list has changed in a way that the server cannot see: what a template's
+        lister names, say. Adding and removing are told by themselves."""
+        self.hub.tell(what)
+        for parent, _ in self._parents:
+            parent.notify_list_changed(what)
+
+    async def _listen(self, exchange: Exchange) -> Result:
+        return await listen(self.hub, self.facts.capabilities, exchange)
+
+    def _remove(self, family: str, key: str) -> None:
+        feature = self._registry.remove(family, key)
+        self.hub.tell(list_of(feature))
+        for parent, prefix in self._parents:
+            parent._remove(family, self._registry.key_of(prefixed(feature, prefix)))
+
     def _add(self, feature: Feature) -> None:
         self._registry.add(feature)
+        self.hub.tell(list_of(feature))
         for adopt in self._adopters:
             adopt(feature)

@@ -4,22 +4,32 @@ Handed to the parameter annotated `Context`. Knows the Exchange and the server t
 """
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
+from bascule.engine.asking import Dialogue
 from bascule.engine.exchange import Exchange, Peer, Principal
+from bascule.errors import NotAnswered
+from bascule.server.questions import FAULTS, Answer, Elicit, Roots, Sample, prepare_all
+from bascule.server.values import encode
 from bascule.wire.content import ResourceContents
+from bascule.wire.inputs import CreateMessageResult, ModelPreferences, Root, SamplingMessage, ToolChoice
 from bascule.wire.jsonrpc import Request, RequestId
 from bascule.wire.notices import MESSAGE, PROGRESS, LogMessageParams, ProgressParams
 from bascule.wire.requests import LogLevel
+from bascule.wire.tools import Tool
 
 _SEVERITY: Final = {
     level: rank
     for rank, level in enumerate(("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"))
 }
+
+_TRIES = 3
+"""How often a question is asked over the back channel until its answer fits."""
 
 ReadResource = Callable[[str, Exchange], Awaitable[list[ResourceContents]]]
 
@@ -61,6 +71,17 @@ class Context:
         return self._exchange.headers or {}
 
     @property
+    def _dialogue(self) -> Dialogue:
+        exchange = self._exchange
+        if exchange.dialogue is None:
+            exchange.dialogue = Dialogue()
+        return exchange.dialogue
+
+    async def _ask(self, question: Elicit | Sample | Roots, key: str | None) -> Any:
+        name = self._dialogue.next_key() if key is None else key
+        return (await self.ask_all({name: question}))[name]
+
+    @property
     def meta(self) -> dict[str, Any]:
         """The request's whole `_meta`, own keys of the client included; decoded when asked for."""
         raw = self._exchange.raw_params
@@ -85,6 +106,15 @@ class Context:
         exchange.last_progress = progress
         await exchange.notify(Request(PROGRESS, ProgressParams(token, progress, total, message)))
 
+    async def release_stream(self, retry: float = 1.0) -> None:
+        """Let the client go, and come back for the answer after `retry` seconds, while this handler works on.
+
+        Spares a connection that would be open for long. Without effect where the client could not come back: off HTTP,
+        in the stateless era, and where it takes no event stream. Source: SEP-1699.
+        """
+        if self._exchange.release is not None:
+            await self._exchange.release(retry)
+
     async def log(self, level: LogLevel, data: Any, logger: str | None = None) -> None:
         """Send the client a log message (any JSON value). Without effect below the level that it asked for."""
         exchange = self._exchange
@@ -108,6 +138,80 @@ class Context:
     async def error(self, data: Any, logger: str | None = None) -> None:
         """Log at level error."""
         await self.log("error", data, logger)
+
+    async def elicit(
+        self, message: str, schema: Any = None, *, url: str | None = None, key: str | None = None
+    ) -> Answer[Any]:
+        """Ask the user to fill in a form, or to visit a URL; returns what the user did.
+
+        `schema` is a type (struct, dataclass, TypedDict, pydantic model, or a single text, number, boolean or choice)
+        or a JSON Schema; an answer that does not fit is asked for again. In the stateless era the handler runs again
+        from its start with the answer: ask first and act after, or keep values with `once`. `key` names the question;
+        questions without one are told apart by their order.
+        Raises MissingCapability, NotAnswered, DeclarationError.
+        """
+        answer: Answer[Any] = await self._ask(Elicit(message, schema, url), key)
+        return answer
+
+    async def sample(
+        self,
+        messages: str | Sequence[SamplingMessage],
+        *,
+        max_tokens: int = 1000,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        stop_sequences: list[str] | None = None,
+        model_preferences: ModelPreferences | None = None,
+        tools: list[Tool] | None = None,
+        tool_choice: ToolChoice | None = None,
+        key: str | None = None,
+    ) -> CreateMessageResult:
+        """Ask the client's model. Raises MissingCapability and NotAnswered; `key` as in `elicit`."""
+        asked = Sample(
+            messages,
+            max_tokens=max_tokens,
+            system_prompt=system_prompt,
+            temperature=temperature,
+            stop_sequences=stop_sequences,
+            model_preferences=model_preferences,
+            tools=tools,
+            tool_choice=tool_choice,
+        )
+        answer: CreateMessageResult = await self._ask(asked, key)
+        return answer
+
+    async def roots(self, *, key: str | None = None) -> list[Root]:
+        """Ask where the client lets this server work. Raises MissingCapability and NotAnswered."""
+        answer: list[Root] = await self._ask(Roots(), key)
+        return answer
+
+    async def ask_all(self, questions: Mapping[str, Elicit | Sample | Roots]) -> dict[str, Any]:
+        """Ask several questions in one round; the answers by key, each as its own method would return it."""
+        prepared = prepare_all(questions)
+        exchange = self._exchange
+        for _ in range(_TRIES):
+            given = await exchange.inquire(exchange, {key: one.question for key, one in prepared.items()})
+            answers: dict[str, Any] = {}
+            for key, one in prepared.items():
+                try:
+                    answers[key] = one.read(given[key])
+                except FAULTS:
+                    self._dialogue.answers.pop(key, None)
+            if len(answers) == len(prepared):
+                return answers
+        raise NotAnswered("The client's answer does not fit the question that it was asked")
+
+    async def once(self, key: str, make: Callable[[], Any], *, type: Any = Any) -> Any:
+        """What `make` returns, made once for the whole request, however often its handler runs for answers.
+
+        `make` may be async. The value travels with the client, sealed, so it must be small and have a JSON form; it is
+        read back as `type`.
+        """
+        kept = self._dialogue.kept
+        if key not in kept:
+            made = make()
+            kept[key] = encode(await made if isawaitable(made) else made)
+        return msgspec.json.decode(kept[key], type=type)
 
     async def read_resource(self, uri: str) -> list[ResourceContents]:
         """The contents of one of this server's own resources. Raises ResourceNotFound."""

@@ -38,13 +38,13 @@ def prefixed(feature: Feature, prefix: str | None) -> Feature:
         definition = msgspec.structs.replace(feature.definition, name=name)
         return msgspec.structs.replace(feature, name=name, definition=definition)
     if isinstance(feature, ResourceFeature):
-        uri = _under(prefix, feature.definition.uri)
+        uri = prefixed_uri(prefix, feature.definition.uri)
         return msgspec.structs.replace(feature, definition=msgspec.structs.replace(feature.definition, uri=uri))
     return _prefixed_template(feature, prefix)
 
 
 def _prefixed_template(feature: TemplateFeature, prefix: str) -> TemplateFeature:
-    uri = _under(prefix, feature.definition.uri_template)
+    uri = prefixed_uri(prefix, feature.definition.uri_template)
     return msgspec.structs.replace(
         feature,
         definition=msgspec.structs.replace(feature.definition, uri_template=uri),
@@ -56,12 +56,13 @@ def _prefixed_template(feature: TemplateFeature, prefix: str) -> TemplateFeature
 def _prefixed_list(listed: ListFeatures, prefix: str) -> ListFeatures:
     async def list_prefixed(exchange: Exchange) -> list[Resource]:
         found = await listed(exchange)
-        return [msgspec.structs.replace(resource, uri=_under(prefix, resource.uri)) for resource in found]
+        return [msgspec.structs.replace(resource, uri=prefixed_uri(prefix, resource.uri)) for resource in found]
 
     return list_prefixed
 
 
-def _under(prefix: str, uri: str) -> str:
+def prefixed_uri(prefix: str, uri: str) -> str:
+    """A resource's URI below a prefix: `scheme://prefix/…`. Raises DeclarationError for one without an authority."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise DeclarationError(f"The resource {uri!r} cannot be mounted under a prefix: its URI has no '://'")

@@ -5,6 +5,7 @@ Keeps what was declared, in the order of declaration; answers look-ups; knows no
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from bascule.engine.hub import RESOURCES
 from bascule.errors import DeclarationError
 from bascule.server.features import Feature, PromptFeature, ResourceFeature, TemplateFeature, ToolFeature
 from bascule.server.pages import PAGE_SIZE, Pages
@@ -37,6 +38,18 @@ class Registry:
         getattr(self, family)[key] = feature
         self._pages.clear()
 
+    def remove(self, family: str, key: str) -> Feature:
+        """Take a feature out. Raises DeclarationError where there is none."""
+        features: dict[str, Feature] = getattr(self, family)
+        if key not in features:
+            raise DeclarationError(f"There is no {key!r} among the {family} to remove")
+        self._pages.clear()
+        return features.pop(key)
+
+    def key_of(self, feature: Feature) -> str:
+        """The name or URI under which a feature stands."""
+        return _place(feature)[1]
+
     def check(self, features: Sequence[Feature]) -> None:
         """Raise DeclarationError if the name or URI of any of these is taken."""
         for feature in features:
@@ -65,6 +78,12 @@ class Registry:
             found = Pages([feature.definition for feature in features.values()], self.page_size)
             self._pages[family] = found
         return found
+
+
+def list_of(feature: Feature) -> str:
+    """The list that a client would see the feature in."""
+    family = _place(feature)[0]
+    return RESOURCES if family == "templates" else family
 
 
 def _place(feature: Feature) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ Headers = Mapping[str, str]
 
 SESSION = "mcp-session-id"
 VERSION = "mcp-protocol-version"
+LAST_EVENT = "last-event-id"
 
 _JSON = "application/json"
 _ONCE = ("host", "origin", "authorization", "content-type", "content-length", "mcp-")

@@ -4,8 +4,9 @@ Knows ASGI messages and bytes; knows nothing of eras. Whoever finishes it first 
 Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving Messages".
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bascule.engine.exchange import Principal
 from bascule.engine.framing import encode_event
@@ -35,10 +36,31 @@ class Caller(NamedTuple):
     state: Mapping[Any, Any]
 
 
+class Recorder(Protocol):
+    """Keeps the events of a stream for a client that comes back. `primes`: whether it wants an empty one at first."""
+
+    primes: bool
+
+    async def record(self, data: bytes, *, last: bool) -> str:
+        """Keep one event; returns its id."""
+        ...
+
+
 class Reply:
     """The answer to one request. `extra` headers go along whatever form it takes."""
 
-    __slots__ = ("_answer", "_closed", "_json", "_send", "_stream", "_streaming", "extra")
+    __slots__ = (
+        "_answer",
+        "_closed",
+        "_json",
+        "_released",
+        "_send",
+        "_stream",
+        "_streaming",
+        "beating",
+        "extra",
+        "recorder",
+    )
 
     def __init__(self, send: Send, answer: Answer | None = None) -> None:
         self._send = send
@@ -47,22 +69,58 @@ class Reply:
         self._stream = False
         self._streaming = False
         self._closed = False
+        self._released = False
         self.extra: RawHeaders = []
+        self.beating: asyncio.Task[None] | None = None
+        """The sign of life that is being sent."""
+        self.recorder: Recorder | None = None
 
     def takes(self, accepted: Accepted) -> None:
         """What the client has said that it accepts."""
         self._json, self._stream = accepted
 
+    @property
+    def streaming(self) -> bool:
+        """Whether an event stream has begun."""
+        return self._streaming
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client takes an event stream."""
+        return self._stream
+
     async def notify(self, notice: Request) -> None:
         """Send a notification now; dropped where the client takes no stream."""
         if not self._stream or self._closed:
             return
-        await self.event(encode_event(encode(notice)))
+        await self.event(encode(notice))
 
-    async def event(self, event: bytes) -> None:
-        """Send bytes of an event stream, opening it first."""
+    async def event(self, data: bytes) -> None:
+        """Send one event, opening the stream first."""
         await self._start_stream()
-        await self._send({"type": "http.response.body", "body": event, "more_body": True})
+        await self._event(data, more=True)
+
+    async def raw(self, event: bytes) -> None:
+        """Send an event that is encoded already, and is not recorded again."""
+        await self._start_stream()
+        await self._write(event, more=True)
+
+    async def comment(self) -> None:
+        """Send what no reader minds, so that nothing on the way takes the stream for dead."""
+        if not self._closed:
+            await self._start_stream()
+            await self._write(b":\n\n", more=True)
+
+    async def release(self, retry: float) -> None:
+        """End the connection but not the stream: the client comes back for the rest after `retry` seconds.
+
+        Without effect where nothing is recorded, because the client could not come back.
+        """
+        if self.recorder is None or self._released or self._closed or not self._stream:
+            return
+        await self._start_stream()
+        await self._write(b"retry: %d\n\n" % round(retry * 1000), more=False)
+        self._released = True
 
     async def finish(self, body: bytes, status: int = 200) -> None:
         """Send the result and end the answer."""
@@ -71,7 +129,7 @@ class Reply:
         self._closed = True
         if self._streaming or (not self._json and status == 200):
             await self._start_stream()
-            await self._send({"type": "http.response.body", "body": encode_event(body)})
+            await self._event(body, more=False)
             return
         headers = [_JSON, *self.extra]
         if self._answer is not None and self._answer(status, headers, body):
@@ -102,8 +160,10 @@ class Reply:
         if self._closed:
             return
         self._closed = True
+        if not self._streaming:
+            self.recorder = None  # nobody will come back for nothing
         await self._start_stream()
-        await self._send({"type": "http.response.body", "body": b""})
+        await self._write(b"", more=False)
 
     def abandon(self) -> None:
         """Drop whatever is written from now on: nobody reads it."""
@@ -114,3 +174,14 @@ class Reply:
             return
         self._streaming = True
         await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self.extra]})
+        if self.recorder is not None and self.recorder.primes:
+            await self._event(b"", more=True)
+
+    async def _event(self, data: bytes, *, more: bool) -> None:
+        """Record and write one event; the last one without `more`."""
+        event_id = None if self.recorder is None else await self.recorder.record(data, last=not more)
+        await self._write(encode_event(data, event_id), more=more)
+
+    async def _write(self, body: bytes, *, more: bool) -> None:
+        if not self._released:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})

@@ -15,6 +15,8 @@ from msgspec import UNSET
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import ANONYMOUS, Exchange
+from bascule.engine.hub import Listener
+from bascule.engine.ports import MakeSeal, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import InternalError, InvalidRequest, MCPError
@@ -50,24 +52,28 @@ _HEALTH = ("/health", "/healthz", "/readyz")
 class MakeEndpoint(Protocol):
     """Makes the endpoint of the handshake era, when the first such client comes."""
 
-    def __call__(self, application: Application, settings: HttpSettings) -> "HandshakeEndpoint": ...
+    def __call__(self, application: Application, settings: HttpSettings, seal: Seal, /) -> "HandshakeEndpoint": ...
 
 
 class HttpServer:
     """An ASGI application that serves one Application."""
 
-    def __init__(self, application: Application, settings: HttpSettings, make_endpoint: MakeEndpoint) -> None:
+    def __init__(
+        self, application: Application, settings: HttpSettings, make_endpoint: MakeEndpoint, make_seal: MakeSeal
+    ) -> None:
         self._application = application
         self._settings = settings
         self._edge = Edge(settings)
-        self._eras = Eras(application)
+        self._eras = Eras(application, make_seal)
         self._lifespan = Lifespan(application)
         self._make_endpoint = make_endpoint
+        self._make_seal = make_seal
         self._handshake: HandshakeEndpoint | None = None
         self._path = "/" + settings.path.strip("/")
         self._paths = {"", "/", self._path, self._path + "/"}
         self._caller = Caller(ANONYMOUS, {})
         self._draining = False
+        self._listeners: set[Listener] = set()
         self._failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +110,8 @@ class HttpServer:
     def drain(self) -> None:
         """The server is about to stop: say so at /readyz and end the open streams."""
         self._draining = True
+        for listener in self._listeners:
+            listener.end()
         if self._handshake is not None:
             self._handshake.drain()
 
@@ -153,15 +161,19 @@ class HttpServer:
             await reply.finish(settled.body, settled.status)
             return
         step = first_step(settle(self._application, era, exchange))
-        answer = await self._watched(step, exchange, receive) if isinstance(step, Suspended) else step
+        answer = await self._watched(step, exchange, receive, reply) if isinstance(step, Suspended) else step
         if answer is None:
             reply.abandon()
         else:
             await reply.finish(answer.body, answer.status)
 
-    async def _watched(self, settling: Suspended[Settled], exchange: Exchange, receive: Receive) -> Settled | None:
+    async def _watched(
+        self, settling: Suspended[Settled], exchange: Exchange, receive: Receive, reply: Reply
+    ) -> Settled | None:
         """The answer; None where the client left before it was ready."""
-        watch = Watch(exchange, receive)
+        watch = Watch(exchange, receive, reply, self._settings.keep_alive_interval)
+        if exchange.listener is not None:
+            self._listeners.add(exchange.listener)
         try:
             settled = await settling
         except asyncio.CancelledError:
@@ -172,11 +184,13 @@ class HttpServer:
             return None
         finally:
             watch.stop()
+            if exchange.listener is not None:
+                self._listeners.discard(exchange.listener)
         return None if exchange.cancelled else settled
 
     def _of_handshake(self) -> "HandshakeEndpoint":
         if self._handshake is None:
-            self._handshake = self._make_endpoint(self._application, self._settings)
+            self._handshake = self._make_endpoint(self._application, self._settings, self._make_seal())
         return self._handshake
 
     async def start(self) -> None:

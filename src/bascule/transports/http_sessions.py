@@ -13,22 +13,23 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound
 from bascule.engine.exchange import Conversation, Exchange
+from bascule.engine.ports import Replay, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import check_batch, check_version_header
 from bascule.eras.handshake import INITIALIZE, Handshake
+from bascule.eras.versions import primes
 from bascule.errors import InvalidRequest, MCPError
 from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.settle import Settled, failed, refusal, settle
-from bascule.transports.http_headers import SESSION, VERSION, Headers, Receive
+from bascule.transports.back_channel import BackChannels
+from bascule.transports.http_headers import LAST_EVENT, SESSION, VERSION, Headers, Receive
 from bascule.transports.http_reply import Caller, Reply
+from bascule.transports.http_streams import Recording, Streams
 from bascule.transports.session_ids import SessionIds
 from bascule.wire.jsonrpc import Frame, RequestId, decode, encode, error_response, split_batch
 from bascule.wire.notices import CANCELLED, CancelledParams
 
 _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
-
-MAX_STREAMS_A_SESSION = 8
-"""How many GET streams one session may hold open."""
 
 _NO_INITIALIZE = "Invalid request: initialize cannot be part of a batch"
 
@@ -38,14 +39,14 @@ Running = tuple[Exchange, "asyncio.Task[Any]"]
 class HandshakeEndpoint:
     """Serves handshake-era traffic for one application."""
 
-    def __init__(self, application: Application, settings: HttpSettings) -> None:
+    def __init__(self, application: Application, settings: HttpSettings, seal: Seal, replay: Replay) -> None:
         self._application = application
         self._era = Handshake()
-        self._ids = SessionIds(settings)
-        self._keep_alive = settings.keep_alive_interval
-        self._max_streams = settings.max_streams
+        self._ids = SessionIds(settings, seal)
+        self._back = BackChannels()
+        self._replay = replay
+        self._streams = Streams(application.hub, replay, settings)
         self._running: dict[tuple[str, RequestId], Running] = {}
-        self._streams: dict[str, set[asyncio.Event]] = {}
 
     async def post(self, frame: Frame, headers: Headers, caller: Caller, reply: Reply) -> None:
         """Answer one message. Raises MCPError where it has no legal session."""
@@ -56,7 +57,11 @@ class HandshakeEndpoint:
             self._notice(frame, conversation)
             await reply.empty(202)
             return
-        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state)
+        if conversation is not None and reply.streams:
+            primed = primes(conversation.peer.protocol_version)
+            reply.recorder = Recording(self._replay, conversation.key, primes=primed)
+        ask = self._back.over(conversation, reply)
+        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask, reply.release)
         exchange = self._opened(frame, inbound)
         if isinstance(exchange, Settled):
             await reply.finish(exchange.body, exchange.status)
@@ -73,44 +78,27 @@ class HandshakeEndpoint:
         session_id = headers.get(SESSION)
         conversation = None if session_id is None else self._ids.open(session_id, caller.principal)
         check_batch(conversation)
-        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state)
+        ask = self._back.over(conversation, reply)
+        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask)
         answers = await asyncio.gather(*(self._answer_part(part, inbound) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
         await (reply.finish(b"[" + b",".join(bodies) + b"]") if bodies else reply.empty(202))
 
     async def get(self, headers: Headers, caller: Caller, reply: Reply, receive: Receive) -> None:
-        """Hold a GET stream open, with a comment now and then, until the client leaves or the session ends."""
+        """Hold a GET stream open, or go on with the stream of an answer that the client lost."""
         check_version_header(headers.get(VERSION))
         conversation = self._ids.open(headers.get(SESSION), caller.principal)
-        streams = self._streams.setdefault(conversation.key, set())
-        if sum(map(len, self._streams.values())) >= self._max_streams or len(streams) >= MAX_STREAMS_A_SESSION:
-            raise MCPError("Too many streams are open; try again later", code=InvalidRequest.code, status=503)
-        over = asyncio.Event()
-        streams.add(over)
-        leaving = asyncio.ensure_future(_disconnected(receive))
-        ending = asyncio.ensure_future(over.wait())
-        try:
-            done: set[asyncio.Future[Any]] = set()
-            while not done:
-                await reply.event(b":\n\n")
-                done, _ = await asyncio.wait(
-                    {leaving, ending}, timeout=self._keep_alive, return_when=asyncio.FIRST_COMPLETED
-                )
-            await reply.end()
-        finally:
-            leaving.cancel()
-            ending.cancel()
-            streams.discard(over)
-            if not streams:
-                self._streams.pop(conversation.key, None)
+        last = headers.get(LAST_EVENT)
+        if last is None or not await self._streams.resume(conversation, caller.principal, last, reply, receive):
+            await self._streams.listen(conversation, caller.principal, reply, receive)
 
     async def delete(self, headers: Headers, caller: Caller, reply: Reply) -> None:
         """End a session: its id is refused from now on, its requests are cancelled, its streams end."""
         session_id = headers.get(SESSION, "")
         conversation = self._ids.open(session_id, caller.principal)
         self._ids.end(session_id)
-        for over in self._streams.get(conversation.key, ()):
-            over.set()
+        self._back.end(conversation.key)
+        self._streams.end(conversation.key)
         for key, running in list(self._running.items()):
             if key[0] == conversation.key:
                 _cancel(running)
@@ -118,9 +106,7 @@ class HandshakeEndpoint:
 
     def drain(self) -> None:
         """End every open stream: the server is stopping."""
-        for streams in self._streams.values():
-            for over in streams:
-                over.set()
+        self._streams.drain()
 
     def _opened(self, frame: Frame, inbound: Inbound) -> Exchange | Settled:
         """The exchange of one request, or its refusal."""
@@ -179,7 +165,9 @@ class HandshakeEndpoint:
         return None if settled is None else settled.body
 
     def _notice(self, frame: Frame, conversation: Conversation | None) -> None:
-        """A notification or response of the client; only cancellation asks for anything."""
+        """A notification or response of the client; of the former, only cancellation asks for anything."""
+        if frame.method is UNSET:
+            self._back.settle(conversation, frame)
         if frame.method != CANCELLED or conversation is None or not isinstance(frame.params, Raw):
             return
         try:
@@ -195,8 +183,3 @@ def _cancel(running: Running) -> None:
     exchange, task = running
     exchange.cancelled = True
     task.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from bascule.engine.application import Application
 from bascule.engine.exchange import LOCAL
+from bascule.engine.ports import MakeSeal
 from bascule.eras.route import StreamRoute
 from bascule.runtime.lifespan import Lifespan
 from bascule.runtime.pump import Pump
@@ -16,7 +17,8 @@ from bascule.runtime.pump import Pump
 class MemoryStream:
     """The client's end of a stream to an application in this process."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, make_seal: MakeSeal) -> None:
+        self._make_seal = make_seal
         self._lifespan = Lifespan(application)
         self._application = application
         self._pump: Pump | None = None
@@ -27,7 +29,8 @@ class MemoryStream:
         """Start the application; `on_line` gets each message of the server, `on_close` is called once at the end."""
         await self._lifespan.start()
         self._on_line, self._on_close = on_line, on_close
-        self._pump = Pump(self._application, StreamRoute(self._application), LOCAL, self._answer, _drained)
+        route = StreamRoute(self._application, self._make_seal)
+        self._pump = Pump(self._application, route, LOCAL, self._answer, _drained)
         self._pump.open(self._lifespan.value)
 
     def write(self, line: bytes) -> None:
@@ -55,9 +58,9 @@ class MemoryStream:
             asyncio.get_running_loop().call_soon(self._on_line, line)
 
 
-def connect(application: Application) -> MemoryStream:
+def connect(application: Application, make_seal: MakeSeal) -> MemoryStream:
     """A stream to `application`; it starts and stops with the stream."""
-    return MemoryStream(application)
+    return MemoryStream(application, make_seal)
 
 
 async def _drained() -> None:

@@ -18,14 +18,14 @@ import msgspec
 from msgspec import Struct
 
 from bascule.engine.exchange import Conversation, Peer, Principal
+from bascule.engine.ports import Seal, Unsealable
 from bascule.engine.settings import HttpSettings
-from bascule.eras.sealing import Sealer, Unsealable
 from bascule.errors import InvalidRequest, MCPError
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel
 
 _PURPOSE = "session"
 _REMEMBERED = 256
-_LEVELS = 10_000
+_KEPT = 10_000
 _LEVEL: LogLevel = "info"
 _MARKS = 100_000
 _DETAILS = ("form", "url", "tools", "context", "listChanged")
@@ -73,16 +73,17 @@ class SessionIds:
     def __init__(
         self,
         settings: HttpSettings,
+        seal: Seal,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._sealer = Sealer([key.encode() for key in settings.sealing_keys], random)
+        self._sealer = seal
         self._ttl = settings.session_ttl
         self._clock = clock
         self._random = random
         self._opened: OrderedDict[str, tuple[_Ticket, Conversation]] = OrderedDict()
-        self._levels: OrderedDict[str, LogLevel] = OrderedDict()
-        """The log levels of sessions that have asked for another than the usual one, and are not among the opened."""
+        self._kept: OrderedDict[str, tuple[LogLevel, frozenset[str]]] = OrderedDict()
+        """Log levels and subscriptions of sessions that have asked for some, and are not among the opened."""
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self._oldest = 0.0
         """Sessions issued before this moment are refused: the marks of ended ones from then on are all there."""
@@ -145,19 +146,19 @@ class SessionIds:
             raise SessionEnded from None
         peer = Peer(ticket.version, Implementation(ticket.name, ticket.client_version), capabilities)
         key = ticket.nonce.hex()
-        return ticket, Conversation(peer, key, self._levels.pop(key, _LEVEL))
+        return ticket, Conversation(peer, key, *self._kept.pop(key, (_LEVEL, frozenset())))
 
     def _remember(self, session_id: str, ticket: _Ticket, conversation: Conversation) -> None:
         self._opened[session_id] = (ticket, conversation)
         if len(self._opened) > _REMEMBERED:
             _, (_, forgotten) = self._opened.popitem(last=False)
-            self._keep_level(forgotten)
+            self._keep(forgotten)
 
-    def _keep_level(self, conversation: Conversation) -> None:
-        if conversation.log_level != _LEVEL:
-            self._levels[conversation.key] = conversation.log_level
-            if len(self._levels) > _LEVELS:
-                self._levels.popitem(last=False)
+    def _keep(self, conversation: Conversation) -> None:
+        if conversation.log_level != _LEVEL or conversation.subscriptions:
+            self._kept[conversation.key] = (conversation.log_level, conversation.subscriptions)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
 
 
 def _declared(capabilities: ClientCapabilities) -> dict[str, Any]:

@@ -17,14 +17,12 @@ from collections.abc import Awaitable, Callable
 from bascule.engine.application import Application
 from bascule.engine.exchange import LOCAL
 from bascule.engine.framing import TOO_LONG, LineSplitter
+from bascule.engine.ports import MakeSeal
 from bascule.eras.route import StreamRoute
 from bascule.errors import ParseError
 from bascule.runtime.lifespan import Lifespan
 from bascule.runtime.pump import Pump
 from bascule.wire.jsonrpc import encode, error_response
-
-MAX_LINE = 4 * 1024 * 1024
-"""The longest line read, in bytes."""
 
 PATIENCE = 1.0
 """Seconds that running requests get to finish once standard input has closed."""
@@ -70,7 +68,7 @@ def _copy(descriptor: int, instead: int) -> int:
         return os.dup(instead)
 
 
-async def serve(application: Application, reading: int, writing: int, max_line: int = MAX_LINE) -> None:
+async def serve(application: Application, reading: int, writing: int, max_line: int, make_seal: MakeSeal) -> None:
     """Serve one client over two descriptors until its input closes, its output breaks, or SIGTERM or SIGINT arrives.
 
     Reading begins before the application is ready, so that a client that leaves is noticed; its requests wait.
@@ -82,7 +80,7 @@ async def serve(application: Application, reading: int, writing: int, max_line: 
             loop.add_signal_handler(number, stopping.set)
     writer = LineWriter(writing, stopping)
     await writer.open()
-    pump = Pump(application, StreamRoute(application), LOCAL, writer.write, writer.drained)
+    pump = Pump(application, StreamRoute(application, make_seal), LOCAL, writer.write, writer.drained)
     lifespan = Lifespan(application)
     reader = loop.create_task(_read(reading, pump, writer, max_line))
     stopped = loop.create_task(stopping.wait())

@@ -6,7 +6,7 @@ Source: specification 2026-07-28, server/prompts.
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from bascule.wire.content import ContentBlock, Icon, Meta, Role
-from bascule.wire.requests import RequestParams
+from bascule.wire.inputs import InputParams
 from bascule.wire.results import CacheableResult, Result
 
 
@@ -37,7 +37,7 @@ class PromptMessage(Struct):
     content: ContentBlock
 
 
-class GetPromptParams(RequestParams):
+class GetPromptParams(InputParams):
     """Which prompt to render, and its arguments."""
 
     name: str

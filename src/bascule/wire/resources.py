@@ -6,7 +6,7 @@ Source: specification 2026-07-28, server/resources.
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from bascule.wire.content import Annotations, Icon, Meta, ResourceContents
-from bascule.wire.requests import RequestParams
+from bascule.wire.inputs import InputParams
 from bascule.wire.results import CacheableResult
 
 
@@ -37,7 +37,7 @@ class ResourceTemplate(Struct, rename="camel", omit_defaults=True):
     meta: Meta | None = field(default=None, name="_meta")
 
 
-class ReadResourceParams(RequestParams):
+class ReadResourceParams(InputParams):
     """Which resource to read."""
 
     uri: str

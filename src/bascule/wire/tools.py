@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from bascule.wire.content import ContentBlock, Icon, Meta
-from bascule.wire.requests import RequestParams
+from bascule.wire.inputs import InputParams
 from bascule.wire.results import CacheableResult, Result
 
 JSONSchema = dict[str, Any]
@@ -37,7 +37,7 @@ class Tool(Struct, rename="camel", omit_defaults=True):
     meta: Meta | None = field(default=None, name="_meta")
 
 
-class CallToolParams(RequestParams):
+class CallToolParams(InputParams):
     """Which tool to call, and its arguments, still as JSON bytes."""
 
     name: str

@@ -1,0 +1,116 @@
+"""The hub: who wants to hear of which change, and what each has still to hear.
+
+A change is a topic: a list ("tools"), or a resource's URI. What a listener has not taken yet is kept once for each
+topic, so a listener that is slow costs no more than the topics that it listens to. Changes may be told from any thread.
+Knows topics and listeners; knows no message, no time and no transport.
+"""
+
+from collections.abc import Callable, Iterable
+
+from bascule.errors import MCPError
+
+TOOLS, PROMPTS, RESOURCES = "tools", "prompts", "resources"
+LISTS = (TOOLS, PROMPTS, RESOURCES)
+
+MAX_LISTENERS = 10_000
+"""How many listeners a hub has at the most."""
+
+MAX_TOPICS = 1000
+"""How many resources one listener may listen to."""
+
+_LISTS = frozenset(LISTS)
+
+
+class TooMany(MCPError):
+    """More listeners, or more topics of one, than are served."""
+
+    code = -32600
+    status = 503
+
+
+class Listener:
+    """One who listens. `wake` is called, from any thread, when there is something to take or the end has come."""
+
+    __slots__ = ("_heard", "_hub", "_wake", "ended", "topics")
+
+    def __init__(self, hub: "Hub", topics: Iterable[str], wake: Callable[[], None]) -> None:
+        self._hub = hub
+        self._wake = wake
+        self._heard: dict[str, None] = {}
+        self.topics = set(topics)
+        self.ended = False
+        """Whether the server wants this listener to go."""
+
+    def add(self, topic: str) -> None:
+        """Listen to one more topic. Raises TooMany."""
+        if len(self.topics) >= MAX_TOPICS + len(LISTS):
+            raise TooMany(f"One client may subscribe to {MAX_TOPICS} resources")
+        self.topics.add(topic)
+        self._hub.index(self, (topic,))
+
+    def drop(self, topic: str) -> None:
+        """Listen to one topic less."""
+        self.topics.discard(topic)
+        self._hub.unindex(self, (topic,))
+
+    def hear(self, topic: str) -> None:
+        """A topic has changed."""
+        self._heard[topic] = None
+        self._wake()
+
+    def take(self) -> list[str]:
+        """What has changed since the last time, in the order in which it was first heard of."""
+        heard, self._heard = self._heard, {}
+        return list(heard)
+
+    def end(self) -> None:
+        """Ask this listener to go: the server is stopping, or another takes its place."""
+        self.ended = True
+        self._wake()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._hub.unindex(self, tuple(self.topics))
+        self._hub.listeners.discard(self)
+
+
+class Hub:
+    """Tells listeners of changes."""
+
+    def __init__(self) -> None:
+        self.listeners: set[Listener] = set()
+        self._by_topic: dict[str, set[Listener]] = {}
+
+    def listen(self, topics: Iterable[str], wake: Callable[[], None]) -> Listener:
+        """A new listener; it must be closed. Raises TooMany."""
+        if len(self.listeners) >= MAX_LISTENERS:
+            raise TooMany("Too many clients listen for changes; try again later")
+        listener = Listener(self, (), wake)
+        for topic in topics:
+            listener.add(topic)
+        self.listeners.add(listener)
+        return listener
+
+    def tell(self, topic: str) -> None:
+        """A topic has changed."""
+        for listener in tuple(self._by_topic.get(topic, ())):
+            listener.hear(topic)
+
+    def index(self, listener: Listener, topics: Iterable[str]) -> None:
+        """Remember that a listener wants these."""
+        for topic in topics:
+            self._by_topic.setdefault(topic, set()).add(listener)
+
+    def unindex(self, listener: Listener, topics: Iterable[str]) -> None:
+        """Forget that a listener wants these."""
+        for topic in topics:
+            wanting = self._by_topic.get(topic)
+            if wanting is not None:
+                wanting.discard(listener)
+                if not wanting:
+                    del self._by_topic[topic]
+
+
+def is_list(topic: str) -> bool:
+    """Whether a topic is a list; otherwise it is a resource's URI, which has a colon."""
+    return topic in _LISTS

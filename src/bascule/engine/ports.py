@@ -1,0 +1,51 @@
+"""The interfaces of what several parts share: sealing now, shared state as it comes. Implementations live elsewhere."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+
+class Unsealable(Exception):
+    """The text was not sealed with one of our keys for this purpose, or was changed on its way."""
+
+
+class Seal(Protocol):
+    """Makes text that only we can read and nobody can change."""
+
+    def seal(self, payload: bytes, purpose: str) -> str:
+        """The payload as URL-safe text, good for this purpose only."""
+        ...
+
+    def open(self, text: str, purpose: str) -> bytes:
+        """The payload. Raises Unsealable, without saying why."""
+        ...
+
+
+MakeSeal = Callable[[], Seal]
+"""Gives the one Seal of a process; made when first asked for, because most servers never need it."""
+
+
+class Recorded(NamedTuple):
+    """One event of a stream: its number, from 1, and its data."""
+
+    number: int
+    data: bytes
+
+
+class Replay(Protocol):
+    """Keeps the events of event streams for clients that come back for them; bounded."""
+
+    async def append(self, stream: str, data: bytes, *, last: bool = False) -> int:
+        """Keep one event; returns its number. The `last` one ends the stream."""
+        ...
+
+    async def after(self, stream: str, number: int) -> list[Recorded] | None:
+        """The events after one, waited for where there is none yet; empty at the end, None where they are not kept."""
+        ...
+
+    async def knows(self, stream: str, number: int) -> bool:
+        """Whether all events after this one are still kept, or will be."""
+        ...
+
+    def forget(self, prefix: str) -> None:
+        """Drop all streams whose name begins so."""
+        ...

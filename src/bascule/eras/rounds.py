@@ -1,0 +1,164 @@
+"""Rounds of the stateless era: a request that needs answers ends with questions and a sealed state, and comes again.
+
+The state carries what earlier rounds brought, and is good only for the principal, method, feature and arguments that it
+was issued for, and for ten minutes. Each refusal is the same error for the client; the log says which it was.
+Source: specification 2026-07-28, basic/patterns/mrtr, "Server Requirements"; RFC 8785.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from hashlib import blake2s
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from bascule.engine.asking import MAX_ROUNDS, Asking, Dialogue, Question
+from bascule.engine.exchange import Exchange
+from bascule.engine.ports import MakeSeal, Unsealable
+from bascule.eras.headers import named
+from bascule.errors import InternalError, InvalidParams, InvalidRequest, MissingCapability
+from bascule.wire.inputs import InputParams, InputRequest, InputRequiredResult
+
+log = logging.getLogger("bascule")
+
+STATE_TTL = 600.0
+"""Seconds for which a state is good."""
+
+MAX_STATE = 16 * 1024
+"""How long a sealed state may be, in characters."""
+
+_PURPOSE = "requestState"
+
+
+class _State(Struct, array_like=True, frozen=True):
+    """What is sealed into a request's state."""
+
+    principal: bytes
+    request: bytes
+    expires: float
+    rounds: int
+    asked: dict[str, bytes]
+    answers: dict[str, bytes]
+    kept: dict[str, bytes]
+    nonce: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_State).decode
+
+
+class Rounds:
+    """Opens and issues the states of one application."""
+
+    def __init__(
+        self,
+        make_seal: MakeSeal,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._make_seal = make_seal
+        self._clock = clock
+        self._random = random
+
+    def resume(self, exchange: Exchange, params: InputParams) -> None:
+        """Give a request what its client answered now and earlier. Raises InvalidParams for a state that is not its."""
+        dialogue = exchange.dialogue = Dialogue()
+        if params.request_state is not UNSET:
+            state = self._opened(exchange, params.request_state)
+            dialogue.rounds, dialogue.asked, dialogue.kept = state.rounds, state.asked, state.kept
+            dialogue.answers = {key: Raw(answer) for key, answer in state.answers.items()}
+        if params.input_responses is not UNSET:
+            dialogue.answers |= params.input_responses
+
+    async def inquire(self, exchange: Exchange, questions: Mapping[str, Question]) -> Mapping[str, Raw]:
+        """The answers that have come; Asking where one is missing."""
+        dialogue = exchange.dialogue
+        if dialogue is None:
+            dialogue = exchange.dialogue = Dialogue()
+        missing = dialogue.open_questions(questions)
+        if missing:
+            check_capabilities(exchange, missing)
+            raise Asking(missing)
+        return {key: dialogue.answers[key] for key in questions}
+
+    def pose(self, exchange: Exchange, asking: Asking) -> InputRequiredResult:
+        """The result that asks. Raises InvalidRequest after too many rounds, InternalError for a state too large."""
+        dialogue = exchange.dialogue or Dialogue()
+        if dialogue.rounds >= MAX_ROUNDS:
+            raise InvalidRequest(f"Invalid request: it was asked back {MAX_ROUNDS} times and still is not complete")
+        state = _State(
+            _principal(exchange),
+            _request(exchange),
+            self._clock() + STATE_TTL,
+            dialogue.rounds + 1,
+            {**dialogue.asked, **{key: question.digest for key, question in asking.questions.items()}},
+            {key: bytes(answer) for key, answer in dialogue.answers.items() if key not in asking.questions},
+            dialogue.kept,
+            self._random(8),
+        )
+        sealed = self._make_seal().seal(_encode(state), _PURPOSE)
+        if len(sealed) > MAX_STATE:
+            raise InternalError("The answers so far are too large to be carried along; ask for less at once")
+        return InputRequiredResult(
+            result_type="input_required",
+            input_requests={
+                key: InputRequest(question.method, UNSET if question.params is None else Raw(question.params))
+                for key, question in asking.questions.items()
+            },
+            request_state=sealed,
+        )
+
+    def _opened(self, exchange: Exchange, text: str) -> _State:
+        try:
+            if len(text) > MAX_STATE:
+                raise Unsealable
+            state = _decode(self._make_seal().open(text, _PURPOSE))
+        except (Unsealable, msgspec.MsgspecError):
+            raise _refused(exchange, "was not sealed here, or was changed") from None
+        if state.principal != _principal(exchange):
+            raise _refused(exchange, "belongs to another principal")
+        if state.request != _request(exchange):
+            raise _refused(exchange, "belongs to another request")
+        if state.expires < self._clock():
+            raise _refused(exchange, "has expired")
+        return state
+
+
+def check_capabilities(exchange: Exchange, questions: Mapping[str, Question]) -> None:
+    """Raise MissingCapability unless the client can answer all of these."""
+    missing: dict[str, Any] = {}
+    for question in questions.values():
+        if not exchange.peer.can(question.capability):
+            family, _, detail = question.capability.partition(".")
+            missing.setdefault(family, {}).update({detail: {}} if detail and detail != "form" else {})
+    if missing:
+        raise MissingCapability(missing)
+
+
+def _refused(exchange: Exchange, reason: str) -> InvalidParams:
+    log.warning("refused the requestState of %s (request %r): it %s", exchange.method, exchange.request_id, reason)
+    return InvalidParams("Invalid params: the requestState is not valid for this request; begin again without it")
+
+
+def _principal(exchange: Exchange) -> bytes:
+    return blake2s(msgspec.json.encode(exchange.principal.key), digest_size=16).digest()
+
+
+def _request(exchange: Exchange) -> bytes:
+    """A digest of what is asked: method, feature, and the arguments in canonical form."""
+    arguments = getattr(exchange.params, "arguments", UNSET)
+    plain = msgspec.json.decode(arguments) if isinstance(arguments, Raw) else arguments
+    salient = [exchange.method, named(exchange.params), None if plain is UNSET else _plain(plain)]
+    return blake2s(msgspec.json.encode(salient, order="deterministic"), digest_size=16).digest()
+
+
+def _plain(value: Any) -> Any:
+    """The value with each number written one way (RFC 8785: 1.0 is 1)."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

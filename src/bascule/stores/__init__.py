@@ -1,0 +1,1 @@
+"""Where shared state lives, behind the interfaces of engine/ports."""

@@ -1,0 +1,119 @@
+"""Shared state in this process's memory: the default, bounded in every direction, gone with the process."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from bascule.engine.ports import Recorded
+
+MAX_STREAM_BYTES = 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+MAX_STREAMS = 10_000
+KEPT_FOR = 300.0
+"""Seconds for which the events of a stream can be fetched after the last of them."""
+
+
+class _Stream:
+    """The events of one stream that are still kept, in order; `dropped` is the number of the last one that is not."""
+
+    __slots__ = ("changed", "dropped", "ended", "events", "number", "size", "touched")
+
+    def __init__(self, now: float) -> None:
+        self.events: list[Recorded] = []
+        self.number = 0
+        self.dropped = 0
+        self.size = 0
+        self.ended = False
+        self.touched = now
+        self.changed = asyncio.Event()
+
+
+class MemoryReplay:
+    """The events of event streams, for clients that come back. The oldest go first where there are too many."""
+
+    def __init__(
+        self,
+        max_stream_bytes: int = MAX_STREAM_BYTES,
+        max_bytes: int = MAX_BYTES,
+        max_streams: int = MAX_STREAMS,
+        kept_for: float = KEPT_FOR,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_stream_bytes = max_stream_bytes
+        self._max_bytes = max_bytes
+        self._max_streams = max_streams
+        self._kept_for = kept_for
+        self._clock = clock
+        self._streams: OrderedDict[str, _Stream] = OrderedDict()
+        self.size = 0
+        """Bytes of all events that are kept."""
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    async def append(self, stream: str, data: bytes, *, last: bool = False) -> int:
+        """Keep one event; returns its number, from 1. The `last` one ends the stream."""
+        now = self._clock()
+        self._forget_old(now)
+        found = self._streams.get(stream)
+        if found is None:
+            found = self._streams[stream] = _Stream(now)
+        self._streams.move_to_end(stream)
+        found.number += 1
+        found.events.append(Recorded(found.number, data))
+        found.ended = last
+        found.touched = now
+        found.size += len(data)
+        self.size += len(data)
+        while found.size > self._max_stream_bytes and len(found.events) > 1:
+            self._drop(found)
+        while len(self._streams) > self._max_streams or (self.size > self._max_bytes and len(self._streams) > 1):
+            self._forget()
+        found.changed.set()
+        return found.number
+
+    async def after(self, stream: str, number: int) -> list[Recorded] | None:
+        """The events after one, waited for where there is none yet; empty at the end, None where they are not kept."""
+        while True:
+            found = self._streams.get(stream)
+            if found is None or not found.dropped <= number <= found.number:
+                return None
+            if number < found.number:
+                return [event for event in found.events if event.number > number]
+            if found.ended:
+                return []
+            found.changed.clear()
+            await found.changed.wait()
+
+    async def knows(self, stream: str, number: int) -> bool:
+        """Whether all events after this one are still kept, or will be."""
+        self._forget_old(self._clock())
+        found = self._streams.get(stream)
+        return found is not None and found.dropped <= number <= found.number
+
+    def forget(self, prefix: str) -> None:
+        """Drop all streams whose name begins so."""
+        for name in [name for name in self._streams if name.startswith(prefix)]:
+            self._remove(name)
+
+    def _drop(self, stream: _Stream) -> None:
+        gone = stream.events.pop(0)
+        stream.dropped = gone.number
+        stream.size -= len(gone.data)
+        self.size -= len(gone.data)
+
+    def _forget_old(self, now: float) -> None:
+        while self._streams:
+            oldest = next(iter(self._streams.values()))
+            if oldest.touched > now - self._kept_for:
+                return
+            self._forget()
+
+    def _forget(self) -> None:
+        self._remove(next(iter(self._streams)))
+
+    def _remove(self, name: str) -> None:
+        gone = self._streams.pop(name)
+        self.size -= gone.size
+        gone.changed.set()
