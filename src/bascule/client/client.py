@@ -16,14 +16,17 @@ from msgspec import UNSET
 
 from bascule.client.connect import Target, opener
 from bascule.client.greeting import greet
+from bascule.client.inputs import Inputs, OnElicit, OnRoots, OnSample
+from bascule.engine.asking import MAX_ROUNDS
 from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
 from bascule.errors import ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.version import VERSION
+from bascule.wire.inputs import InputRequiredResult
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.notices import LogMessageParams
 from bascule.wire.prompts import GetPromptResult, Prompt
-from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel
+from bascule.wire.requests import Implementation, LogLevel
 from bascule.wire.resources import ReadResourceResult, Resource, ResourceTemplate
 from bascule.wire.tools import CallToolResult, Tool
 
@@ -49,21 +52,27 @@ class Client:
         headers: Mapping[str, str] | None = None,
         on_log: OnLog | None = None,
         on_notice: OnNotice | None = None,
+        on_elicit: OnElicit | None = None,
+        on_sample: OnSample | None = None,
+        on_roots: OnRoots | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
     ) -> None:
         """`target` is a Server, a URL or a command; `timeout` (seconds, None for no limit) holds for every call.
 
         `on_log` gets the server's log messages, `on_notice` the method and parameters of its other notifications; both
-        may be async. Raises TypeError for what is no target, ConfigError for one that cannot be used as written.
+        may be async. `on_elicit`, `on_sample` and `on_roots` answer what the server asks while it works on a call, and
+        declare that this client can. Raises TypeError for what is no target, ConfigError for one that cannot be used as
+        written.
         """
         if era not in {None, "modern", "legacy"}:
             raise ValueError(f"era must be 'modern', 'legacy' or None, not {era!r}")
         self._open_connection = opener(target, headers=headers, env=env, cwd=cwd)
         self._wanted_era = era
-        self._introduction = Introduction(Implementation(name, version), ClientCapabilities())
+        self._inputs = Inputs(on_elicit, on_sample, on_roots)
+        self._introduction = Introduction(Implementation(name, version), self._inputs.capabilities())
         self._timeout = timeout
-        self._inbox = Inbox(on_log, on_notice)
+        self._inbox = Inbox(on_log, on_notice, self._inputs)
         self._tokens = count(1)
         self._log_level: LogLevel | None = None
         self._greeting_again = asyncio.Lock()
@@ -213,6 +222,15 @@ class Client:
             async with self._greeting_again:
                 pass  # a new session is being opened, which this call belongs to
         greeting = self._greeted
+        result = await self._sent(greeting, method, params, timeout)
+        for _ in range(MAX_ROUNDS):
+            if not isinstance(result, InputRequiredResult):
+                return result
+            added = await self._inputs.answer_round(result)
+            result = await self._sent(self._greeted, method, {**params, **added}, timeout)
+        raise MCPError(f"The server asked back {MAX_ROUNDS} times and still did not answer {method}")
+
+    async def _sent(self, greeting: Greeting, method: str, params: Mapping[str, Any], timeout: float | None) -> Any:  # noqa: ASYNC109
         try:
             return await self._send(greeting, method, params, timeout)
         except SessionExpired:

@@ -22,6 +22,7 @@ from bascule.errors import (
     MissingCapability,
     UnsupportedVersion,
 )
+from bascule.wire.inputs import InputRequiredResult
 from bascule.wire.jsonrpc import encode
 from bascule.wire.lifecycle import DiscoverResult
 from bascule.wire.requests import (
@@ -38,6 +39,8 @@ DISCOVER = "server/discover"
 
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _RECOGNISED = frozenset({HeaderMismatch.code, MissingCapability.code, UnsupportedVersion.code})
+INPUT_REQUIRED = "input_required"
+MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 _FATAL_STATUSES = frozenset({401, 403, 407, 408, 429})
 _MAX_GREETINGS = 3
 
@@ -81,8 +84,13 @@ class StatelessClient:
         try:
             concluded = decode_result(method, Raw(result))
         except MCPError:
-            _check_type(method, _decode_type(result))
+            kind = _decode_type(result)
+            if kind == INPUT_REQUIRED and method in MAY_ASK:
+                return _asked_back(method, result)
+            _check_type(method, kind)
             raise
+        if getattr(concluded, "result_type", None) == INPUT_REQUIRED and method in MAY_ASK:
+            return _asked_back(method, result)
         _check_type(method, getattr(concluded, "result_type", None))
         return concluded
 
@@ -167,6 +175,13 @@ def _server_info(found: DiscoverResult) -> Implementation | None:
         return None
 
 
+def _asked_back(method: str, result: Any) -> InputRequiredResult:
+    try:
+        return msgspec.json.decode(result, type=InputRequiredResult)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as wrong:
+        raise MCPError(f"The server's wish for input to go on with {method} is malformed: {wrong}") from None
+
+
 def _decode_type(result: Any) -> str | None:
     try:
         return msgspec.json.decode(result, type=_Typed).result_type
@@ -175,9 +190,12 @@ def _decode_type(result: Any) -> str | None:
 
 
 def _check_type(method: str, result_type: str | UnsetType | None) -> None:
-    """Absent counts as complete. What asks for more input, or is of an unknown type, is no result that can be used."""
+    """Absent counts as complete. What asks for input where that is not allowed, or is of an unknown type, is no result.
+
+    Raises MCPError for it.
+    """
     if result_type is None or isinstance(result_type, UnsetType) or result_type == "complete":
         return
     if result_type == "input_required":
-        raise MCPError(f"The server asks for input to go on with {method}, and this client has none to give")
+        raise MCPError(f"The server asks for input to go on with {method}, where that is not allowed")
     raise MCPError(f"The server's result of {method} has the unknown type {result_type[:100]!r}")

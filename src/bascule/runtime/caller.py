@@ -36,6 +36,7 @@ class Caller:
 
     async def start(self) -> None:
         """Open the stream. Raises ConnectionLost where the server cannot be reached."""
+        self._inbox.reply = self._stream.write
         await self._stream.start(self._take, self._lose)
 
     async def call(self, method: str, outbound: Outbound, within: float | None) -> Raw:

@@ -5,15 +5,17 @@ client's callbacks; a request of the server is answered here. What cannot be rea
 mistake never stops the reader, and fails one call at most.
 """
 
+import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from bascule.engine.framing import TOO_LONG
 from bascule.engine.link import Link
-from bascule.errors import MCPError, MethodNotFound, ParseError
+from bascule.errors import InternalError, MCPError, MethodNotFound, ParseError
 from bascule.runtime.courier import Callback, Courier
 from bascule.wire.jsonrpc import (
     ErrorResponse,
@@ -26,19 +28,44 @@ from bascule.wire.jsonrpc import (
     is_batch,
     split_batch,
 )
-from bascule.wire.notices import MESSAGE, PROGRESS, LogMessageParams, ProgressParams
+from bascule.wire.notices import CANCELLED, MESSAGE, PROGRESS, CancelledParams, LogMessageParams, ProgressParams
 from bascule.wire.requests import ProgressToken
+
+MAX_ASKED = 100
+"""How many questions of the server may be open at once."""
 
 log = logging.getLogger("bascule")
 
 _decode_progress = msgspec.json.Decoder(ProgressParams).decode
+_decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
 _decode_message = msgspec.json.Decoder(LogMessageParams).decode
 
 
-class Inbox:
-    """Reads for one client. `on_log` gets LogMessageParams, `on_notice` the method and the parameters of the rest."""
+class Answerer(Protocol):
+    """Answers what a server asks of its client."""
 
-    def __init__(self, on_log: Callback | None = None, on_notice: Callback | None = None) -> None:
+    def knows(self, method: str) -> bool:
+        """Whether it answers this."""
+        ...
+
+    async def answer(self, method: str, params: Raw | UnsetType) -> Any:
+        """The result. Raises MCPError, or anything for a refusal."""
+        ...
+
+
+class Inbox:
+    """Reads for one client. `on_log` gets LogMessageParams, `on_notice` the method and the parameters of the rest.
+
+    `inputs` answers what the server asks, in tasks of its own; their answers leave by `reply`, which the connection
+    sets.
+    """
+
+    def __init__(
+        self, on_log: Callback | None = None, on_notice: Callback | None = None, inputs: Answerer | None = None
+    ) -> None:
+        self._inputs = inputs
+        self._answering: dict[RequestId, asyncio.Task[None]] = {}
+        self.reply: Callable[[bytes], None] | None = None
         self.link = Link()
         self._logs = None if on_log is None else Courier(on_log)
         self._notices = None if on_notice is None else Courier(on_notice)
@@ -69,6 +96,8 @@ class Inbox:
         for courier in (self._logs, self._notices, *self._progress.values()):
             if courier is not None:
                 courier.stop()
+        for task in self._answering.values():
+            task.cancel()
 
     def take(self, data: bytes, asked: RequestId | None = None) -> bytes | None:
         """Take one message, or a batch. Returns what must be sent back, where that is something. Never raises.
@@ -100,6 +129,9 @@ class Inbox:
 
     def _take_unasked(self, frame: Frame, method: str) -> bytes | None:
         if frame.id is not UNSET and frame.id is not None:
+            if self._inputs is not None and self._inputs.knows(method) and self.reply is not None:
+                self._begin_answer(frame.id, method, frame.params)
+                return None
             return encode(_answer(frame.id, method))
         try:
             self._take_notice(method, frame.params)
@@ -107,8 +139,31 @@ class Inbox:
             log.warning("skipped a malformed %s of the server: %s", method, wrong)
         return None
 
+    def _begin_answer(self, request_id: RequestId, method: str, params: Raw | UnsetType) -> None:
+        if request_id in self._answering or len(self._answering) >= MAX_ASKED:
+            log.warning("the server asks too much at once: %s is not answered", method)
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(request_id, method, params))
+        self._answering[request_id] = task
+        task.add_done_callback(lambda _: self._answering.pop(request_id, None))
+
+    async def _answer(self, request_id: RequestId, method: str, params: Raw | UnsetType) -> None:
+        inputs, reply = cast(Answerer, self._inputs), cast("Callable[[bytes], None]", self.reply)
+        try:
+            answer: Response | ErrorResponse = Response(request_id, await inputs.answer(method, params))
+        except MCPError as error:
+            answer = error_response(error, request_id)
+        except Exception:
+            log.exception("the handler of %s failed", method)
+            answer = error_response(InternalError("The client could not answer"), request_id)
+        reply(encode(answer))
+
     def _take_notice(self, method: str, params: Raw | UnsetType) -> None:
         raw = Raw(b"{}") if isinstance(params, UnsetType) else params
+        if method == CANCELLED:
+            wanted = self._answering.get(_decode_cancelled(raw).request_id)  # type: ignore[arg-type]
+            if wanted is not None:
+                wanted.cancel()
         if method == PROGRESS:
             progress = _decode_progress(raw)
             courier = self._progress.get(progress.progress_token)

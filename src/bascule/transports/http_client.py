@@ -62,6 +62,7 @@ class HttpConnection:
 
     async def start(self) -> None:
         """Nothing to open: HTTP connects with the first request."""
+        self._inbox.reply = lambda body: self._aside(self._post(body, self._headers(self._version)))
 
     async def call(self, method: str, outbound: Outbound, within: float | None) -> Raw:
         """Post a request and return its result.
