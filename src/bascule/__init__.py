@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from bascule.errors import ConfigError as ConfigError
     from bascule.errors import ConnectionLost as ConnectionLost
     from bascule.errors import DeclarationError as DeclarationError
+    from bascule.errors import Declined as Declined
     from bascule.errors import MCPError as MCPError
+    from bascule.errors import NotAnswered as NotAnswered
     from bascule.errors import ResourceNotFound as ResourceNotFound
     from bascule.errors import ToolError as ToolError
     from bascule.server.app import Server as Server
     from bascule.server.context import Context as Context
+    from bascule.server.questions import Answer as Answer
+    from bascule.server.questions import Ask as Ask
+    from bascule.server.questions import Elicit as Elicit
+    from bascule.server.questions import Roots as Roots
+    from bascule.server.questions import Sample as Sample
     from bascule.server.results import audio as audio
     from bascule.server.results import image as image
     from bascule.wire.content import Annotations as Annotations
@@ -31,6 +38,12 @@ if TYPE_CHECKING:
     from bascule.wire.content import ResourceContents as ResourceContents
     from bascule.wire.content import ResourceLink as ResourceLink
     from bascule.wire.content import TextContent as TextContent
+    from bascule.wire.inputs import CreateMessageResult as CreateMessageResult
+    from bascule.wire.inputs import ElicitResult as ElicitResult
+    from bascule.wire.inputs import Root as Root
+    from bascule.wire.inputs import SamplingMessage as SamplingMessage
+    from bascule.wire.inputs import ToolResultContent as ToolResultContent
+    from bascule.wire.inputs import ToolUseContent as ToolUseContent
     from bascule.wire.prompts import PromptMessage as PromptMessage
     from bascule.wire.resources import Resource as Resource
     from bascule.wire.tools import CallToolResult as CallToolResult
@@ -40,6 +53,8 @@ __version__ = VERSION
 
 _HOMES = {
     "Annotations": "bascule.wire.content",
+    "Answer": "bascule.server.questions",
+    "Ask": "bascule.server.questions",
     "AudioContent": "bascule.wire.content",
     "BasculeError": "bascule.errors",
     "CallTimedOut": "bascule.errors",
@@ -49,20 +64,31 @@ _HOMES = {
     "ConnectionLost": "bascule.errors",
     "ContentBlock": "bascule.wire.content",
     "Context": "bascule.server.context",
+    "CreateMessageResult": "bascule.wire.inputs",
     "DeclarationError": "bascule.errors",
+    "Declined": "bascule.errors",
+    "Elicit": "bascule.server.questions",
+    "ElicitResult": "bascule.wire.inputs",
     "EmbeddedResource": "bascule.wire.content",
     "Icon": "bascule.wire.content",
     "ImageContent": "bascule.wire.content",
     "MCPError": "bascule.errors",
+    "NotAnswered": "bascule.errors",
     "PromptMessage": "bascule.wire.prompts",
     "Resource": "bascule.wire.resources",
     "ResourceContents": "bascule.wire.content",
     "ResourceLink": "bascule.wire.content",
     "ResourceNotFound": "bascule.errors",
+    "Root": "bascule.wire.inputs",
+    "Roots": "bascule.server.questions",
+    "Sample": "bascule.server.questions",
+    "SamplingMessage": "bascule.wire.inputs",
     "Server": "bascule.server.app",
     "TextContent": "bascule.wire.content",
     "ToolAnnotations": "bascule.wire.tools",
     "ToolError": "bascule.errors",
+    "ToolResultContent": "bascule.wire.inputs",
+    "ToolUseContent": "bascule.wire.inputs",
     "audio": "bascule.server.results",
     "image": "bascule.server.results",
 }

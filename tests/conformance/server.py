@@ -1,7 +1,6 @@
 """The server that the public conformance suite calls: `python -m tests.conformance.server --port N`.
 
-Written with the public names only, as any author would write it. Names and texts are the suite's. What Bascule does not
-do yet is not here, so its scenarios fail, and `expected-failures.yml` says so.
+Written with the public names only, as any author would write it. Names and texts are the suite's.
 """
 
 import argparse
@@ -19,6 +18,7 @@ from bascule import (
     TextContent,
     ToolError,
 )
+from tests.conformance.server_asking import declare_questions
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 WAV = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA=="
@@ -134,6 +134,12 @@ async def json_schema_2020_12_tool(arguments: dict[str, Any]) -> str:
     return f"Took {len(arguments)} arguments."
 
 
+@app.resource("test://watched-resource", mime_type="text/plain")
+async def watched() -> str:
+    """Text that clients subscribe to."""
+    return "This resource can be watched."
+
+
 @app.resource("test://static-text", mime_type="text/plain")
 async def static_text() -> str:
     """Text that never changes."""
@@ -176,6 +182,9 @@ def test_prompt_with_image() -> list[PromptMessage]:
     """An image, and what to do with it."""
     image = ImageContent(PNG, mime_type="image/png")
     return [user(image), user(TextContent("Please analyze the image above."))]
+
+
+declare_questions(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Asking: one spelling for both eras, answers that fit their questions, and state that nobody can turn to another use."""
+"""Asking: one spelling for both eras; answers fit their questions, and nobody can turn state to another use."""
 
 import asyncio
 from collections.abc import Sequence

@@ -177,9 +177,12 @@ def _server_info(found: DiscoverResult) -> Implementation | None:
 
 def _asked_back(method: str, result: Any) -> InputRequiredResult:
     try:
-        return msgspec.json.decode(result, type=InputRequiredResult)
+        asked = msgspec.json.decode(result, type=InputRequiredResult)
     except (msgspec.MsgspecError, RecursionError, ValueError) as wrong:
         raise MCPError(f"The server's wish for input to go on with {method} is malformed: {wrong}") from None
+    if asked.input_requests is asked.request_state:
+        raise MCPError(f"The server wants input to go on with {method} and does not say which")
+    return asked
 
 
 def _decode_type(result: Any) -> str | None:

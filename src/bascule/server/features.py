@@ -15,7 +15,9 @@ from msgspec import UNSET, Struct
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
 from bascule.guards import fold
+from bascule.server.asked import answers_to
 from bascule.server.context import Context
+from bascule.server.parameters import Asked
 from bascule.server.results import Output, prompt_messages, resource_contents
 from bascule.server.templates import Template
 from bascule.wire.content import TextContent
@@ -42,6 +44,7 @@ class Parameters(Protocol):
     schema: dict[str, Any]
     is_async: bool
     wants_context: bool
+    asked: tuple[Asked, ...]
 
     def call(self, raw: Any, context: Any) -> Any: ...
 
@@ -190,6 +193,8 @@ def _unexpected(name: str, reference: str) -> CallToolResult:
 
 def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
     """How a tool's function is run: awaited, called on the loop, or called in a thread."""
+    if parameters.asked:
+        return _asking_runner(home, parameters, inline)
     context = home.context if parameters.wants_context else _no_context
     call, arguments, invoke = parameters.call, parameters.arguments, parameters.invoke
     if parameters.is_async:
@@ -204,6 +209,25 @@ def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Excha
     return run_inline if inline else run_in_thread
 
 
+def _asking_runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
+    """How a function with questions is run: they are answered before its body begins, whatever it is."""
+
+    async def run(exchange: Exchange, raw: Any) -> Any:
+        return await _answered(home, parameters, exchange, parameters.arguments(raw), inline=inline)
+
+    return run
+
+
+async def _answered(home: Home, parameters: Parameters, exchange: Exchange, arguments: Any, *, inline: bool) -> Any:
+    context = home.context(exchange)
+    given = (context, await answers_to(context, parameters.asked))
+    if parameters.is_async:
+        return await parameters.invoke(arguments, given)
+    if inline:
+        return parameters.invoke(arguments, given)
+    return await home.in_thread(parameters.invoke, arguments, given)
+
+
 def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange, Any], Awaitable[Any]]:
     """How a resource's or prompt's function is run; its errors become JSON-RPC errors."""
     context = home.context if parameters.wants_context else _no_context
@@ -211,6 +235,8 @@ def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange
     async def read(exchange: Exchange, values: Any) -> Any:
         with _told(what):
             arguments = parameters.parse(values)
+            if parameters.asked:
+                return await _answered(home, parameters, exchange, arguments, inline=False)
             if parameters.is_async:
                 return await parameters.invoke(arguments, context(exchange))
             return await home.in_thread(parameters.invoke, arguments, context(exchange))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, g
 
 from bascule.errors import DeclarationError
 from bascule.server.annotations import is_field, with_none
+from bascule.server.questions import Ask
 
 REQUIRED: Any = inspect.Parameter.empty
 """The default of a parameter that has none."""
@@ -34,6 +35,20 @@ class Declared(NamedTuple):
         return self.default is REQUIRED and self.factory is None
 
 
+class Asked(NamedTuple):
+    """A parameter that the user is asked for: the question, the type of its answer, and what stands in for it."""
+
+    name: str
+    message: str
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether the call cannot go on without an answer."""
+        return self.default is REQUIRED
+
+
 class Declaration(NamedTuple):
     """A function's parameters. `context` names the one that takes the context, `place` its position (None: by keyword).
 
@@ -44,6 +59,7 @@ class Declaration(NamedTuple):
     context: str | None
     place: int | None
     returns: Any
+    asked: tuple[Asked, ...] = ()
 
 
 def declaration_of(function: Callable[..., Any], what: str, context_type: type) -> Declaration:
@@ -56,6 +72,7 @@ def declaration_of(function: Callable[..., Any], what: str, context_type: type) 
     hints = _hints(function, what, context_type)
     bound = function.keywords if isinstance(function, functools.partial) else {}
     parameters: list[Declared] = []
+    asked: list[Asked] = []
     context: str | None = None
     place: int | None = None
     for parameter in signature.parameters.values():
@@ -67,9 +84,20 @@ def declaration_of(function: Callable[..., Any], what: str, context_type: type) 
                 raise DeclarationError(f"{what}: {context!r} and {parameter.name!r} both take the context; keep one")
             context = parameter.name
             place = len(parameters) if parameter.kind in _POSITIONAL else None
+        elif (question := _question(annotation)) is not None:
+            asked.append(Asked(parameter.name, question.message, get_args(annotation)[0], parameter.default))
         else:
             parameters.append(_declared(parameter, annotation, what))
-    return Declaration(tuple(parameters), context, place, hints.get("return", inspect.Signature.empty))
+    if asked and any(one.kind is inspect.Parameter.POSITIONAL_ONLY for one in signature.parameters.values()):
+        raise DeclarationError(f"{what}: a function with questions cannot have positional-only parameters")
+    returns = hints.get("return", inspect.Signature.empty)
+    return Declaration(tuple(parameters), context, place, returns, tuple(asked))
+
+
+def _question(annotation: Any) -> Ask | None:
+    """The question that an annotation declares."""
+    found = [item for item in getattr(annotation, "__metadata__", ()) if isinstance(item, Ask)]
+    return found[0] if found else None
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

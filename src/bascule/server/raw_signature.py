@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from bascule.errors import DeclarationError, InvalidArguments
 from bascule.server.argument import FAULTS, scalar_of, takes_scalar_text
-from bascule.server.parameters import Declared, declaration_of, doc_of, is_coroutine_function
+from bascule.server.parameters import Asked, Declared, declaration_of, doc_of, is_coroutine_function
 from bascule.server.problems import Problems, at, got
 from bascule.server.signature import Parameter
 from bascule.wire.tools import JSONSchema
@@ -41,6 +41,9 @@ class RawSignature:
         self._validator = _validator(schema, what)
         self.description = doc_of(function)
         self.returns = declaration.returns
+        self.asked: tuple[Asked, ...] = declaration.asked
+        if self.asked:
+            raise DeclarationError(f"{what}: a function with an input_schema cannot declare questions; use ctx.elicit")
         self.is_async = is_coroutine_function(function)
         self.wants_context = declaration.context is not None
         self.names = frozenset(properties)

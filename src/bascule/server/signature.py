@@ -18,6 +18,7 @@ from msgspec import NODEFAULT, UNSET, Raw, Struct, UnsetType
 from bascule.errors import DeclarationError, InvalidArguments
 from bascule.server import annotations, docstring, schema
 from bascule.server.argument import FAULTS, Argument, Wrong
+from bascule.server.forms import form_of
 from bascule.server.parameters import Declaration, Declared, declaration_of, doc_of, is_coroutine_function
 from bascule.server.problems import Problems
 from bascule.server.values import MARK, encode, from_json
@@ -59,6 +60,9 @@ class Signature:
         self.returns = declaration.returns
         self.is_async = is_coroutine_function(function)
         self.wants_context = declaration.context is not None
+        self.asked = declaration.asked
+        for one in self.asked:
+            form_of(one.annotation)
         self.names = frozenset(names)
         properties = self.schema["properties"]
         self.parameters = tuple(
@@ -243,6 +247,8 @@ def _invoker(function: Callable[..., Any], declaration: Declaration) -> Callable
     keywords = tuple(one.name for one in declaration.parameters if one.keyword_only)
     count = len(declaration.parameters) - len(keywords)
     context, place = declaration.context, declaration.place
+    if declaration.asked:
+        return _asking_invoker(function, declaration)
     if not keywords and context is None:
         return lambda arguments, _: function(*values_of(arguments))
     if not keywords and place == 0:
@@ -256,5 +262,21 @@ def _invoker(function: Callable[..., Any], declaration: Declaration) -> Callable
         if context is not None:
             named[context] = given
         return function(*values[:count], **named)
+
+    return invoke
+
+
+def _asking_invoker(function: Callable[..., Any], declaration: Declaration) -> Callable[[Any, Any], Any]:
+    """The same for a function with questions; what is given is the context and the answers."""
+    values_of = msgspec.structs.astuple
+    names = tuple(one.name for one in declaration.parameters)
+    context = declaration.context
+
+    def invoke(arguments: Any, given: Any) -> Any:
+        own, answers = given
+        named = dict(zip(names, values_of(arguments), strict=True)) | answers
+        if context is not None:
+            named[context] = own
+        return function(**named)
 
     return invoke

@@ -89,7 +89,7 @@ class Streams:
     ) -> bool:
         """Send the rest of an answer's stream; False where it is not kept any more, or not this session's."""
         name, _, digits = last_event.rpartition(".")
-        number = int(digits) if digits.isdigit() and len(digits) <= _DIGITS else -1
+        number = int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else -1
         if not name.startswith(f"{conversation.key}.") or not await self._replay.knows(name, number):
             return False
         stream = self._opened(conversation, principal)
