@@ -69,8 +69,9 @@ def asgi(
         allowed_hosts=[*http.allowed_hosts, *allowed_hosts],
         allowed_origins=[*http.allowed_origins, *allowed_origins],
     )
+    marks = late("bascule.stores.memory:MemoryMarks")() if widened.single_use_state else None
     server: HttpServer = late("bascule.transports.http_server:HttpServer")(
-        application, widened, _handshake_endpoint, _make_seal(widened.sealing_keys)
+        application, widened, _handshake_endpoint, _make_seal(widened.sealing_keys), marks
     )
     return server
 

@@ -14,6 +14,7 @@ from bascule.eras import rounds
 from bascule.eras.rounds import MAX_STATE, STATE_TTL, Rounds
 from bascule.eras.sealing import Sealer
 from bascule.errors import InternalError, InvalidParams, InvalidRequest, MissingCapability
+from bascule.stores.memory import MemoryMarks
 from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import ClientCapabilities
 from bascule.wire.tools import CallToolParams
@@ -199,3 +200,33 @@ def test_questions_are_found_in_groups_and_only_there():
     assert asking_in(BaseExceptionGroup("g", [one, ValueError()])) is None
     assert asking_in(ValueError()) is None
     assert rounds.MAX_STATE == MAX_STATE
+
+
+async def test_a_state_may_be_good_for_one_use_only(clock, sealer):
+    served = Rounds(lambda: sealer, clock, marks=MemoryMarks(clock=clock))
+    ran = []
+
+    async def answer(application, exchange):
+        ran.append(exchange)
+
+    once = served.once(answer)
+    state = issued(served)
+    for expected in (1, 1):
+        params = call(request_state=state)
+        found = exchange(params)
+        served.resume(found, params)
+        try:
+            await once(None, found)
+        except InvalidParams as refused:
+            assert refused.code == -32602
+        assert len(ran) == expected
+    await once(None, exchange())
+    assert len(ran) == 2, "a request without state is as free as ever"
+
+
+async def test_marks_are_bounded_and_fail_closed():
+    now = [0.0]
+    marks = MemoryMarks(max_marks=2, clock=lambda: now[0])
+    assert [await marks.take(mark, 10) for mark in ("a", "a", "b", "c")] == [True, False, True, False]
+    now[0] = 11
+    assert await marks.take("c", 20)

@@ -9,10 +9,21 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from bascule import Client, Context, MCPError, Server, ToolError
-from bascule.server.questions import Elicit, Roots, Sample
-from bascule.wire.content import TextContent
-from bascule.wire.inputs import CreateMessageResult, ElicitResult, Root
+from bascule import (
+    Ask,
+    Client,
+    Context,
+    CreateMessageResult,
+    Elicit,
+    ElicitResult,
+    MCPError,
+    Root,
+    Roots,
+    Sample,
+    Server,
+    TextContent,
+    ToolError,
+)
 
 ERAS = ("modern", "legacy")
 
@@ -312,3 +323,68 @@ async def test_roots_may_be_given_or_made(era):
     for given in (roots, roots()):
         async with Client(app, era=era, on_roots=given) as client:
             assert (await client.call_tool("where")).structured_content == {"result": ["file:///work"]}
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_declared_questions_are_answered_before_the_body_runs(era):
+    app = Server("t")
+    ran = []
+
+    @app.tool
+    async def book(city: str, seats: Annotated[int, Ask("How many?")], meal: Annotated[bool, Ask("A meal?")]) -> str:
+        ran.append(city)
+        return f"{city} {seats} {meal}"
+
+    def on_elicit(params):
+        return ElicitResult("accept", {"value": 2 if params.message == "How many?" else False})
+
+    async with Client(app, era=era, on_elicit=on_elicit) as client:
+        (tool,) = await client.list_tools()
+        assert list(tool.input_schema["properties"]) == ["city"], "the caller does not see the questions"
+        assert (await client.call_tool("book", {"city": "Oslo"})).structured_content == {"result": "Oslo 2 False"}
+        wrong = await client.call_tool("book", {"city": "Oslo", "seats": 5})
+        assert wrong.is_error, "and cannot answer them itself"
+    assert ran == ["Oslo"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_declared_question_fails_the_call_or_falls_back_to_its_default(era):
+    app = Server("t")
+
+    @app.tool
+    def must(ctx: Context, seats: Annotated[int, Ask("How many?")]) -> int:
+        return seats
+
+    @app.tool
+    def may(seats: Annotated[int, Ask("How many?")] = 7) -> int:
+        return seats
+
+    @app.prompt
+    def plan(city: str, days: Annotated[int, Ask("How long?")] = 3) -> str:
+        return f"{city} {days}"
+
+    async with Client(app, era=era, on_elicit=lambda params: ElicitResult("decline")) as client:
+        refused = await client.call_tool("must")
+        assert refused.is_error
+        assert refused.meta["dev.bascule/error"] == {"code": "declined", "action": "decline"}
+        assert (await client.call_tool("may")).structured_content == {"result": 7}
+        assert (await client.get_prompt("plan", {"city": "Oslo"})).messages[0].content.text == "Oslo 3"
+    async with Client(app, era=era) as client:
+        assert (await client.call_tool("may")).structured_content == {"result": 7}, "nobody can be asked"
+        with pytest.raises(MCPError):
+            await client.call_tool("must")
+
+
+def test_a_declared_question_that_nobody_can_answer_is_refused_at_once():
+    app = Server("t")
+    with pytest.raises(TypeError, match="form"):
+
+        @app.tool
+        def ask(what: Annotated[dict[str, int], Ask("What?")]) -> int:
+            return 1
+
+    with pytest.raises(TypeError, match="positional"):
+
+        @app.tool
+        def order(a: int, /, what: Annotated[int, Ask("What?")]) -> int:
+            return a

@@ -45,9 +45,11 @@ class Dialogue:
     values that the handler wants computed once; `rounds` how often the client was asked back.
     """
 
-    __slots__ = ("_ordinal", "answers", "asked", "kept", "rounds")
+    __slots__ = ("_ordinal", "answers", "asked", "kept", "mark", "rounds")
 
     def __init__(self) -> None:
+        self.mark: tuple[str, float] | None = None
+        """What tells the state that was presented from every other, and until when that matters."""
         self.answers: dict[str, Raw] = {}
         self.asked: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}

@@ -24,6 +24,15 @@ MakeSeal = Callable[[], Seal]
 """Gives the one Seal of a process; made when first asked for, because most servers never need it."""
 
 
+class Marks(Protocol):
+    """Remembers what may happen once."""
+
+    async def take(self, mark: str, until: float) -> bool:
+        """Take a mark, to be remembered until a moment (seconds since the epoch); False where it was taken before, or
+        cannot be remembered."""
+        ...
+
+
 class Recorded(NamedTuple):
     """One event of a stream: its number, from 1, and its data."""
 

@@ -44,6 +44,8 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How many of them one caller may hold open."""
     session_ttl: Positive = 86_400.0
     """How long a handshake-era session id is good for."""
+    single_use_state: bool = False
+    """Take each `requestState` of the stateless era once only; what was asked back cannot be answered twice."""
     sealing_keys: tuple[str, ...] = ()
     """Secrets that seal session ids, newest first; one is generated for this process where none is given."""
 

@@ -7,7 +7,7 @@ else belongs to the handshake era. Source: specification 2026-07-28, basic/versi
 from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Conversation
-from bascule.engine.ports import MakeSeal
+from bascule.engine.ports import MakeSeal, Marks
 from bascule.eras.handshake import INITIALIZE, Handshake
 from bascule.eras.said import said_version
 from bascule.eras.stateless import Stateless
@@ -19,8 +19,8 @@ from bascule.wire.jsonrpc import Frame
 class Eras:
     """Both eras of one application, and the choice between them."""
 
-    def __init__(self, application: Application, make_seal: MakeSeal) -> None:
-        self.stateless = Stateless(application, make_seal)
+    def __init__(self, application: Application, make_seal: MakeSeal, marks: Marks | None = None) -> None:
+        self.stateless = Stateless(application, make_seal, marks)
         self.handshake = Handshake()
 
     def of_headers(self, frame: Frame, version: str | None) -> ServerEra:

@@ -8,19 +8,21 @@ Source: specification 2026-07-28, basic/patterns/mrtr, "Server Requirements"; RF
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import blake2s
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
+from bascule.engine.application import Application
 from bascule.engine.asking import MAX_ROUNDS, Asking, Dialogue, Question
 from bascule.engine.exchange import Exchange
-from bascule.engine.ports import MakeSeal, Unsealable
+from bascule.engine.ports import MakeSeal, Marks, Unsealable
 from bascule.eras.headers import named
 from bascule.errors import InternalError, InvalidParams, InvalidRequest, MissingCapability
 from bascule.wire.inputs import InputParams, InputRequest, InputRequiredResult
+from bascule.wire.results import Result
 
 log = logging.getLogger("bascule")
 
@@ -31,6 +33,9 @@ MAX_STATE = 16 * 1024
 """How long a sealed state may be, in characters."""
 
 _PURPOSE = "requestState"
+
+
+Answer = Callable[[Application, Exchange], Awaitable[Result]]
 
 
 class _State(Struct, array_like=True, frozen=True):
@@ -58,7 +63,9 @@ class Rounds:
         make_seal: MakeSeal,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
+        marks: Marks | None = None,
     ) -> None:
+        self._marks = marks
         self._make_seal = make_seal
         self._clock = clock
         self._random = random
@@ -69,6 +76,7 @@ class Rounds:
         if params.request_state is not UNSET:
             state = self._opened(exchange, params.request_state)
             dialogue.rounds, dialogue.asked, dialogue.kept = state.rounds, state.asked, state.kept
+            dialogue.mark = (f"state:{state.nonce.hex()}", state.expires)
             dialogue.answers = {key: Raw(answer) for key, answer in state.answers.items()}
         if params.input_responses is not UNSET:
             dialogue.answers |= params.input_responses
@@ -83,6 +91,20 @@ class Rounds:
             check_capabilities(exchange, missing)
             raise Asking(missing)
         return {key: dialogue.answers[key] for key in questions}
+
+    def once(self, answer: Answer) -> Answer:
+        """The same method, for each state at most once."""
+        marks = self._marks
+        if marks is None:
+            return answer
+
+        async def answer_once(application: Application, exchange: Exchange) -> Result:
+            dialogue = exchange.dialogue
+            if dialogue is not None and dialogue.mark is not None and not await marks.take(*dialogue.mark):
+                raise _refused(exchange, "was used before")
+            return await answer(application, exchange)
+
+        return answer_once
 
     def pose(self, exchange: Exchange, asking: Asking) -> InputRequiredResult:
         """The result that asks. Raises InvalidRequest after too many rounds, InternalError for a state too large."""

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, Method
 from bascule.engine.exchange import Exchange, Peer
-from bascule.engine.ports import MakeSeal
+from bascule.engine.ports import MakeSeal, Marks
 from bascule.eras import headers
 from bascule.eras.methods import SHARED, ask_application, decoder
 from bascule.eras.rounds import Rounds
@@ -32,24 +32,26 @@ from bascule.wire.requests import (
 )
 from bascule.wire.results import CacheableResult, Result
 
+DISCOVER = "server/discover"
 LISTEN = "subscriptions/listen"
 
 
 class Stateless:
     """Serves the stateless era for one application."""
 
-    def __init__(self, application: Application, make_seal: MakeSeal) -> None:
+    def __init__(self, application: Application, make_seal: MakeSeal, marks: Marks | None = None) -> None:
         facts = application.facts
         self._ttl_ms = facts.ttl_ms
         self._cache_scope = facts.cache_scope
         self._server_info = msgspec.to_builtins(facts.info)
         self._meta = Raw(encode({SERVER_INFO_KEY: facts.info}))
-        self._rounds = Rounds(make_seal)
+        self._rounds = Rounds(make_seal, marks=marks)
         self.inquire = self._rounds.inquire
         self.pose = self._rounds.pose
+        shared = {name: Method(method.decode, self._rounds.once(method.answer)) for name, method in SHARED.items()}
         self.methods: Mapping[str, Method] = {
-            **SHARED,
-            "server/discover": Method(decoder(RequestParams), _discover),
+            **shared,
+            DISCOVER: Method(decoder(RequestParams), _discover),
             LISTEN: Method(decoder(ListenParams), ask_application),
         }
 

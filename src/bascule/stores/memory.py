@@ -10,6 +10,7 @@ from bascule.engine.ports import Recorded
 MAX_STREAM_BYTES = 1024 * 1024
 MAX_BYTES = 64 * 1024 * 1024
 MAX_STREAMS = 10_000
+MAX_MARKS = 100_000
 KEPT_FOR = 300.0
 """Seconds for which the events of a stream can be fetched after the last of them."""
 
@@ -117,3 +118,22 @@ class MemoryReplay:
         gone = self._streams.pop(name)
         self.size -= gone.size
         gone.changed.set()
+
+
+class MemoryMarks:
+    """Marks of this process. Where there are too many to remember, none is given: what may happen once does not."""
+
+    def __init__(self, max_marks: int = MAX_MARKS, clock: Callable[[], float] = time.time) -> None:
+        self._taken: OrderedDict[str, float] = OrderedDict()
+        self._max = max_marks
+        self._clock = clock
+
+    async def take(self, mark: str, until: float) -> bool:
+        """Take a mark; False where it was taken before, or cannot be remembered."""
+        now = self._clock()
+        while self._taken and next(iter(self._taken.values())) < now:
+            self._taken.popitem(last=False)
+        if mark in self._taken or len(self._taken) >= self._max:
+            return False
+        self._taken[mark] = until
+        return True

@@ -16,7 +16,7 @@ from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import ANONYMOUS, Exchange
 from bascule.engine.hub import Listener
-from bascule.engine.ports import MakeSeal, Seal
+from bascule.engine.ports import MakeSeal, Marks, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import InternalError, InvalidRequest, MCPError
@@ -59,12 +59,17 @@ class HttpServer:
     """An ASGI application that serves one Application."""
 
     def __init__(
-        self, application: Application, settings: HttpSettings, make_endpoint: MakeEndpoint, make_seal: MakeSeal
+        self,
+        application: Application,
+        settings: HttpSettings,
+        make_endpoint: MakeEndpoint,
+        make_seal: MakeSeal,
+        marks: Marks | None = None,
     ) -> None:
         self._application = application
         self._settings = settings
         self._edge = Edge(settings)
-        self._eras = Eras(application, make_seal)
+        self._eras = Eras(application, make_seal, marks)
         self._lifespan = Lifespan(application)
         self._make_endpoint = make_endpoint
         self._make_seal = make_seal
