@@ -6,6 +6,7 @@ Source: specification 2025-11-25, basic/transports, "Sending Messages to the Ser
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
@@ -31,16 +32,9 @@ class BackChannels:
         self._links: dict[str, Link] = {}
         self._last_id = 0
 
-    def over(self, conversation: Conversation | None, reply: Reply) -> Ask | None:
-        """A way to ask over one call's answer; None where that call has no session or takes no stream."""
-        if conversation is None or not reply.streams:
-            return None
-        key = conversation.key
-
-        async def ask(method: str, params: Any) -> Raw:
-            return await self._ask(key, reply, method, params)
-
-        return ask
+    def over(self, conversation: Conversation, reply: Reply) -> Ask:
+        """A way to ask over one call's answer, which must be one that may be a stream."""
+        return partial(self._ask, conversation.key, reply)
 
     def settle(self, conversation: Conversation | None, frame: Frame) -> None:
         """Give a client's response to whoever asked; one that nobody waits for changes nothing."""

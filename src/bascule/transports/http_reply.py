@@ -53,13 +53,14 @@ class Reply:
         "_answer",
         "_closed",
         "_json",
+        "_recorder",
         "_released",
         "_send",
         "_stream",
         "_streaming",
         "beating",
         "extra",
-        "recorder",
+        "make_recorder",
     )
 
     def __init__(self, send: Send, answer: Answer | None = None) -> None:
@@ -73,7 +74,9 @@ class Reply:
         self.extra: RawHeaders = []
         self.beating: asyncio.Task[None] | None = None
         """The sign of life that is being sent."""
-        self.recorder: Recorder | None = None
+        self.make_recorder: Callable[[], Recorder] | None = None
+        """Makes what keeps the events for a client that comes back; asked when the stream begins."""
+        self._recorder: Recorder | None = None
 
     def takes(self, accepted: Accepted) -> None:
         """What the client has said that it accepts."""
@@ -116,7 +119,7 @@ class Reply:
 
         Without effect where nothing is recorded, because the client could not come back.
         """
-        if self.recorder is None or self._released or self._closed or not self._stream:
+        if self.make_recorder is None or self._released or self._closed or not self._stream:
             return
         await self._start_stream()
         await self._write(b"retry: %d\n\n" % round(retry * 1000), more=False)
@@ -161,7 +164,7 @@ class Reply:
             return
         self._closed = True
         if not self._streaming:
-            self.recorder = None  # nobody will come back for nothing
+            self.make_recorder = None  # nobody will come back for nothing
         await self._start_stream()
         await self._write(b"", more=False)
 
@@ -174,12 +177,14 @@ class Reply:
             return
         self._streaming = True
         await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self.extra]})
-        if self.recorder is not None and self.recorder.primes:
-            await self._event(b"", more=True)
+        if self.make_recorder is not None:
+            self._recorder = self.make_recorder()
+            if self._recorder.primes:
+                await self._event(b"", more=True)
 
     async def _event(self, data: bytes, *, more: bool) -> None:
         """Record and write one event; the last one without `more`."""
-        event_id = None if self.recorder is None else await self.recorder.record(data, last=not more)
+        event_id = None if self._recorder is None else await self._recorder.record(data, last=not more)
         await self._write(encode_event(data, event_id), more=more)
 
     async def _write(self, body: bytes, *, more: bool) -> None:

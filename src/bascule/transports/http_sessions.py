@@ -5,6 +5,7 @@ Source: specification 2025-11-25, basic/transports; 2025-03-26, basic/transports
 """
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -57,10 +58,10 @@ class HandshakeEndpoint:
             self._notice(frame, conversation)
             await reply.empty(202)
             return
+        ask = None
         if conversation is not None and reply.streams:
-            primed = primes(conversation.peer.protocol_version)
-            reply.recorder = Recording(self._replay, conversation.key, primes=primed)
-        ask = self._back.over(conversation, reply)
+            reply.make_recorder = partial(self._recorder, conversation)
+            ask = self._back.over(conversation, reply)
         inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask, reply.release)
         exchange = self._opened(frame, inbound)
         if isinstance(exchange, Settled):
@@ -78,7 +79,7 @@ class HandshakeEndpoint:
         session_id = headers.get(SESSION)
         conversation = None if session_id is None else self._ids.open(session_id, caller.principal)
         check_batch(conversation)
-        ask = self._back.over(conversation, reply)
+        ask = self._back.over(conversation, reply) if conversation is not None and reply.streams else None
         inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask)
         answers = await asyncio.gather(*(self._answer_part(part, inbound) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
@@ -107,6 +108,10 @@ class HandshakeEndpoint:
     def drain(self) -> None:
         """End every open stream: the server is stopping."""
         self._streams.drain()
+
+    def _recorder(self, conversation: Conversation) -> Recording:
+        """What keeps the events of an answer, should it become a stream."""
+        return Recording(self._replay, conversation.key, primes=primes(conversation.peer.protocol_version))
 
     def _opened(self, frame: Frame, inbound: Inbound) -> Exchange | Settled:
         """The exchange of one request, or its refusal."""
