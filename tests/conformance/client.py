@@ -11,7 +11,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from bascule import Client, MCPError
+from bascule import Client, CreateMessageResult, ElicitResult, MCPError, TextContent
+from bascule.wire.inputs import CreateMessageParams, ElicitParams
 
 Scenario = Callable[[Client], Awaitable[None]]
 
@@ -50,9 +51,33 @@ async def echo_schema(client: Client) -> None:
     await client.call_tool("json_schema_echo", {"schema": schemas["json_schema_2020_12_tool"]})
 
 
+async def every_default(client: Client) -> None:
+    await client.call_tool("test_client_elicitation_defaults", {})
+
+
+async def request_state(client: Client) -> None:
+    """Each tool asks back in its own way, or not at all."""
+    await client.list_tools()
+    for tool in ("test_mrtr_echo_state", "test_mrtr_unrelated", "test_mrtr_no_state", "test_mrtr_no_result_type"):
+        await client.call_tool(tool, {})
+
+
+def fill_in(params: ElicitParams) -> ElicitResult:
+    """Accept, with every default; and what the server wants to have confirmed is."""
+    properties = params.requested_schema["properties"]
+    defaults = {name: form["default"] for name, form in properties.items() if "default" in form}
+    return ElicitResult("accept", {"confirmed": True} if "confirmed" in properties else defaults)
+
+
+def say(params: CreateMessageParams) -> CreateMessageResult:
+    return CreateMessageResult("assistant", TextContent("Hello"), "conformance")
+
+
 SCENARIOS: dict[str, Scenario] = {
     "initialize": initialize,
     "tools_call": tools_call,
+    "elicitation-sep1034-client-defaults": every_default,
+    "sep-2322-client-request-state": request_state,
     "request-metadata": request_metadata,
     "http-standard-headers": standard_headers,
     "json-schema-ref-no-deref": initialize,
@@ -61,7 +86,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 async def play(scenario: Scenario, url: str, era: str) -> None:
-    async with Client(url, era=era) as client:
+    async with Client(url, era=era, on_elicit=fill_in, on_sample=say, on_roots=[]) as client:
         await scenario(client)
 
 
