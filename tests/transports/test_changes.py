@@ -7,7 +7,7 @@ import threading
 import httpx2
 import pytest
 
-from bascule import Client, Server
+from bascule import Client, Context, Server
 from tests.messages import PREFIX, headers, initialize, legacy, request
 from tests.serving import serving
 
@@ -136,14 +136,53 @@ def test_changes_of_one_thing_are_told_once_to_a_listener_that_is_slow(app):
     assert listener.take() == []
 
 
-def test_topics_and_listeners_are_bounded(app):
-    message = request(
-        "subscriptions/listen", {"notifications": {"resourceSubscriptions": [f"a:{n}" for n in range(2000)]}}
-    )
+@pytest.mark.parametrize("uris", [[f"a:{n}" for n in range(2000)], [f"a:{'x' * 1000}{n}" for n in range(70)]])
+def test_topics_are_bounded_in_number_and_in_length(app, uris):
+    message = request("subscriptions/listen", {"notifications": {"resourceSubscriptions": uris}})
     with serving(app) as running, httpx2.Client(timeout=10) as http:
         answer = http.post(running.url, json=message, headers=headers(message))
         assert answer.status_code == 503
         assert not app.hub.listeners
+        assert not app.hub._by_topic
+        session = opened(http, running.url)
+        for uri in uris[:-1]:
+            answer = http.post(running.url, json=legacy("resources/subscribe", {"uri": uri}), headers=session).json()
+            if "error" in answer:
+                break
+        else:
+            pytest.fail("a session may subscribe without end")
+
+
+def test_listeners_are_bounded(app, monkeypatch):
+    monkeypatch.setattr("bascule.engine.hub.MAX_LISTENERS", 1)
+    message = request("subscriptions/listen", {"notifications": EVERYTHING})
+    with (
+        serving(app) as running,
+        httpx2.Client(timeout=10) as http,
+        listen(http, running.url, EVERYTHING) as response,
+    ):
+        Stream(response).next()
+        assert http.post(running.url, json=message, headers=headers(message)).status_code == 503
+
+
+def test_a_quiet_stream_of_the_handshake_era_shows_life(app):
+    go = threading.Event()
+
+    @app.tool
+    async def wait(ctx: Context) -> str:
+        await ctx.info("begun")
+        await asyncio.to_thread(go.wait, 10)
+        return "done"
+
+    with serving(app, keep_alive_interval=0.05) as running, httpx2.Client(timeout=10) as http:
+        session = opened(http, running.url)
+        call = legacy("tools/call", {"name": "wait", "arguments": {}})
+        with http.stream("POST", running.url, json=call, headers=session) as response:
+            stream = Stream(response)
+            assert stream.next()["params"]["data"] == "begun"
+            assert next(line for line in stream.lines if line) == ":"
+            go.set()
+            assert stream.next()["result"]["structuredContent"] == {"result": "done"}
 
 
 def opened(http, url, capabilities=None):

@@ -16,9 +16,8 @@ MAX_LISTENERS = 10_000
 """How many listeners a hub has at the most."""
 
 MAX_TOPICS = 1000
-"""How many resources one listener may listen to."""
-
-_LISTS = frozenset(LISTS)
+MAX_TOPIC_CHARACTERS = 64 * 1024
+"""How many resources one client may listen to, and how long all their URIs together may be."""
 
 
 class TooMany(MCPError):
@@ -31,27 +30,32 @@ class TooMany(MCPError):
 class Listener:
     """One who listens. `wake` is called, from any thread, when there is something to take or the end has come."""
 
-    __slots__ = ("_heard", "_hub", "_wake", "ended", "topics")
+    __slots__ = ("_heard", "_hub", "_size", "_wake", "ended", "topics")
 
-    def __init__(self, hub: "Hub", topics: Iterable[str], wake: Callable[[], None]) -> None:
+    def __init__(self, hub: "Hub", wake: Callable[[], None]) -> None:
         self._hub = hub
         self._wake = wake
         self._heard: dict[str, None] = {}
-        self.topics = set(topics)
+        self._size = 0
+        self.topics: set[str] = set()
         self.ended = False
         """Whether the server wants this listener to go."""
 
     def add(self, topic: str) -> None:
         """Listen to one more topic. Raises TooMany."""
-        if len(self.topics) >= MAX_TOPICS + len(LISTS):
-            raise TooMany(f"One client may subscribe to {MAX_TOPICS} resources")
+        if topic in self.topics:
+            return
+        check_room(len(self.topics), self._size + len(topic))
         self.topics.add(topic)
+        self._size += len(topic)
         self._hub.index(self, (topic,))
 
     def drop(self, topic: str) -> None:
         """Listen to one topic less."""
-        self.topics.discard(topic)
-        self._hub.unindex(self, (topic,))
+        if topic in self.topics:
+            self.topics.discard(topic)
+            self._size -= len(topic)
+            self._hub.unindex(self, (topic,))
 
     def hear(self, topic: str) -> None:
         """A topic has changed."""
@@ -85,9 +89,13 @@ class Hub:
         """A new listener; it must be closed. Raises TooMany."""
         if len(self.listeners) >= MAX_LISTENERS:
             raise TooMany("Too many clients listen for changes; try again later")
-        listener = Listener(self, (), wake)
-        for topic in topics:
-            listener.add(topic)
+        listener = Listener(self, wake)
+        try:
+            for topic in topics:
+                listener.add(topic)
+        except TooMany:
+            listener.close()
+            raise
         self.listeners.add(listener)
         return listener
 
@@ -111,6 +119,7 @@ class Hub:
                     del self._by_topic[topic]
 
 
-def is_list(topic: str) -> bool:
-    """Whether a topic is a list; otherwise it is a resource's URI, which has a colon."""
-    return topic in _LISTS
+def check_room(count: int, characters: int) -> None:
+    """Raise TooMany where one more than `count` topics, with so many characters in all, would be too much."""
+    if count >= MAX_TOPICS + len(LISTS) or characters > MAX_TOPIC_CHARACTERS:
+        raise TooMany(f"One client may subscribe to {MAX_TOPICS} resources, and {MAX_TOPIC_CHARACTERS} characters")

@@ -15,7 +15,7 @@ from bascule.engine.application import Application
 from bascule.engine.asking import Asking, Dialogue, Question
 from bascule.engine.era import Inbound, Method
 from bascule.engine.exchange import Ask, Conversation, Exchange, Peer
-from bascule.engine.hub import MAX_TOPICS
+from bascule.engine.hub import check_room
 from bascule.eras.blocks import said_in
 from bascule.eras.methods import SHARED, decoder
 from bascule.eras.rounds import check_capabilities
@@ -164,8 +164,7 @@ async def _set_level(application: Application, exchange: Exchange) -> Result:
 
 async def _subscribe(application: Application, exchange: Exchange) -> Result:
     conversation, uri = _subscriber(application, exchange)
-    if len(conversation.subscriptions) >= MAX_TOPICS:
-        raise InvalidRequest(f"Invalid request: one session may subscribe to {MAX_TOPICS} resources")
+    check_room(len(conversation.subscriptions), sum(map(len, conversation.subscriptions)) + len(uri))
     conversation.subscriptions |= {uri}
     if conversation.listener is not None:
         conversation.listener.add(uri)

@@ -4,7 +4,6 @@ Knows ASGI messages and bytes; knows nothing of eras. Whoever finishes it first 
 Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving Messages".
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -58,7 +57,6 @@ class Reply:
         "_send",
         "_stream",
         "_streaming",
-        "beating",
         "extra",
         "make_recorder",
     )
@@ -72,8 +70,6 @@ class Reply:
         self._closed = False
         self._released = False
         self.extra: RawHeaders = []
-        self.beating: asyncio.Task[None] | None = None
-        """The sign of life that is being sent."""
         self.make_recorder: Callable[[], Recorder] | None = None
         """Makes what keeps the events for a client that comes back; asked when the stream begins."""
         self._recorder: Recorder | None = None

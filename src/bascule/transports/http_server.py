@@ -37,7 +37,7 @@ from bascule.transports.http_headers import (
     read_headers,
 )
 from bascule.transports.http_reply import ANSWER, Caller, Reply
-from bascule.transports.watch import Watch
+from bascule.transports.watch import Beat, Watch
 from bascule.wire.jsonrpc import Frame, decode, is_batch
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class HttpServer:
         self, settling: Suspended[Settled], exchange: Exchange, receive: Receive, reply: Reply
     ) -> Settled | None:
         """The answer; None where the client left before it was ready."""
-        watch = Watch(exchange, receive, reply, self._settings.keep_alive_interval)
+        watch, beat = Watch(exchange, receive), Beat(reply, self._settings.keep_alive_interval)
         if exchange.listener is not None:
             self._listeners.add(exchange.listener)
         try:
@@ -189,6 +189,7 @@ class HttpServer:
             return None
         finally:
             watch.stop()
+            beat.stop()
             if exchange.listener is not None:
                 self._listeners.discard(exchange.listener)
         return None if exchange.cancelled else settled

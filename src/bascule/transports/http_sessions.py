@@ -27,6 +27,7 @@ from bascule.transports.http_headers import LAST_EVENT, SESSION, VERSION, Header
 from bascule.transports.http_reply import Caller, Reply
 from bascule.transports.http_streams import Recording, Streams
 from bascule.transports.session_ids import SessionIds
+from bascule.transports.watch import Beat
 from bascule.wire.jsonrpc import Frame, RequestId, decode, encode, error_response, split_batch
 from bascule.wire.notices import CANCELLED, CancelledParams
 
@@ -45,6 +46,7 @@ class HandshakeEndpoint:
         self._era = Handshake()
         self._ids = SessionIds(settings, seal)
         self._back = BackChannels()
+        self._keep_alive = settings.keep_alive_interval
         self._replay = replay
         self._streams = Streams(application.hub, replay, settings)
         self._running: dict[tuple[str, RequestId], Running] = {}
@@ -70,7 +72,7 @@ class HandshakeEndpoint:
         if opening:
             session = self._ids.mint(exchange.peer, caller.principal)
             reply.extra = [*reply.extra, (SESSION.encode(), session.encode())]
-        settled = await self._settle(exchange)
+        settled = await self._settle(exchange, reply)
         await (reply.end() if settled is None else reply.finish(settled.body, settled.status))
 
     async def post_batch(self, body: bytes, headers: Headers, caller: Caller, reply: Reply) -> None:
@@ -81,7 +83,7 @@ class HandshakeEndpoint:
         check_batch(conversation)
         ask = self._back.over(conversation, reply) if conversation is not None and reply.streams else None
         inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask)
-        answers = await asyncio.gather(*(self._answer_part(part, inbound) for part in split_batch(body)))
+        answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
         await (reply.finish(b"[" + b",".join(bodies) + b"]") if bodies else reply.empty(202))
 
@@ -120,7 +122,7 @@ class HandshakeEndpoint:
         except MCPError as error:
             return refusal(self._era, error, frame.id)  # type: ignore[arg-type]  # requests only
 
-    async def _settle(self, exchange: Exchange) -> Settled | None:
+    async def _settle(self, exchange: Exchange, reply: Reply) -> Settled | None:
         """The answer to one request; None where its client has cancelled it."""
         conversation = exchange.conversation
         if conversation is None:
@@ -130,7 +132,13 @@ class HandshakeEndpoint:
             taken = InvalidRequest("Invalid request: a request with this id is still running")
             return refusal(self._era, taken, exchange.request_id)
         step = first_step(settle(self._application, self._era, exchange))
-        return await self._waiting(key, step, exchange) if isinstance(step, Suspended) else step
+        if not isinstance(step, Suspended):
+            return step
+        beat = Beat(reply, self._keep_alive)
+        try:
+            return await self._waiting(key, step, exchange)
+        finally:
+            beat.stop()
 
     async def _waiting(
         self, key: tuple[str, RequestId], settling: Suspended[Settled], exchange: Exchange
@@ -149,7 +157,7 @@ class HandshakeEndpoint:
             del self._running[key]
         return None if exchange.cancelled else settled
 
-    async def _answer_part(self, part: bytes, inbound: Inbound) -> bytes | None:
+    async def _answer_part(self, part: bytes, inbound: Inbound, reply: Reply) -> bytes | None:
         """The answer to one part of a batch, in the task that `gather` made for it."""
         try:
             frame = decode(part)
@@ -164,7 +172,7 @@ class HandshakeEndpoint:
         if exchange.method == INITIALIZE:
             return refusal(self._era, InvalidRequest(_NO_INITIALIZE), frame.id).body
         try:
-            settled = await self._settle(exchange)
+            settled = await self._settle(exchange, reply)
         except asyncio.CancelledError as error:
             settled = failed(self._era, exchange, error)
         return None if settled is None else settled.body

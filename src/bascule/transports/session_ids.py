@@ -26,6 +26,7 @@ from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel
 _PURPOSE = "session"
 _REMEMBERED = 256
 _KEPT = 10_000
+_KEPT_CHARACTERS = 16 * 1024 * 1024
 _LEVEL: LogLevel = "info"
 _MARKS = 100_000
 _DETAILS = ("form", "url", "tools", "context", "listChanged")
@@ -84,6 +85,7 @@ class SessionIds:
         self._opened: OrderedDict[str, tuple[_Ticket, Conversation]] = OrderedDict()
         self._kept: OrderedDict[str, tuple[LogLevel, frozenset[str]]] = OrderedDict()
         """Log levels and subscriptions of sessions that have asked for some, and are not among the opened."""
+        self._kept_characters = 0
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self._oldest = 0.0
         """Sessions issued before this moment are refused: the marks of ended ones from then on are all there."""
@@ -146,7 +148,7 @@ class SessionIds:
             raise SessionEnded from None
         peer = Peer(ticket.version, Implementation(ticket.name, ticket.client_version), capabilities)
         key = ticket.nonce.hex()
-        return ticket, Conversation(peer, key, *self._kept.pop(key, (_LEVEL, frozenset())))
+        return ticket, Conversation(peer, key, *self._forget(key))
 
     def _remember(self, session_id: str, ticket: _Ticket, conversation: Conversation) -> None:
         self._opened[session_id] = (ticket, conversation)
@@ -157,8 +159,15 @@ class SessionIds:
     def _keep(self, conversation: Conversation) -> None:
         if conversation.log_level != _LEVEL or conversation.subscriptions:
             self._kept[conversation.key] = (conversation.log_level, conversation.subscriptions)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._kept_characters += sum(map(len, conversation.subscriptions))
+            while len(self._kept) > _KEPT or self._kept_characters > _KEPT_CHARACTERS:
+                self._forget(next(iter(self._kept)))
+
+    def _forget(self, key: str) -> tuple[LogLevel, frozenset[str]]:
+        """What a session had asked for, which is no longer kept."""
+        level, subscriptions = self._kept.pop(key, (_LEVEL, frozenset()))
+        self._kept_characters -= sum(map(len, subscriptions))
+        return level, subscriptions
 
 
 def _declared(capabilities: ClientCapabilities) -> dict[str, Any]:

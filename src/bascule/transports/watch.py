@@ -1,7 +1,7 @@
-"""Watching for a client that leaves while its request waits for something.
+"""While a request waits for something: watching for a client that leaves, and showing life on a stream that is quiet.
 
-Over ASGI only somebody who waits for the next message learns of it; so a task does, from the moment when the handler
-first suspends until its answer is ready.
+Over ASGI only somebody who waits for the next message learns that a client has left; so a task does, from the moment
+when the handler first suspends until its answer is ready.
 """
 
 import asyncio
@@ -11,33 +11,42 @@ from bascule.transports.http_headers import Receive
 from bascule.transports.http_reply import Reply
 
 
-class Watch:
-    """Cancels the current task when the client disconnects, until stopped.
+class Beat:
+    """Sends a comment on an open stream every `interval` seconds, so that nothing on the way takes it for dead."""
 
-    Meanwhile an open stream carries a comment every `interval` seconds, so that nothing on the way takes it for dead.
-    """
+    __slots__ = ("_handle", "_interval", "_loop", "_reply", "_sending")
 
-    __slots__ = ("_beat", "_exchange", "_interval", "_loop", "_receive", "_reply", "_task", "_watched")
-
-    def __init__(self, exchange: Exchange, receive: Receive, reply: Reply, interval: float) -> None:
-        self._exchange = exchange
-        self._receive = receive
+    def __init__(self, reply: Reply, interval: float) -> None:
         self._reply = reply
         self._interval = interval
-        self._watched = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._run())
-        self._beat = self._loop.call_later(interval, self._show_life)
+        self._sending: asyncio.Task[None] | None = None
+        self._handle = self._loop.call_later(interval, self._show_life)
+
+    def stop(self) -> None:
+        """Send no more."""
+        self._handle.cancel()
+
+    def _show_life(self) -> None:
+        if self._reply.streaming and (self._sending is None or self._sending.done()):
+            self._sending = self._loop.create_task(self._reply.comment())
+        self._handle = self._loop.call_later(self._interval, self._show_life)
+
+
+class Watch:
+    """Cancels the current task when the client disconnects, until stopped."""
+
+    __slots__ = ("_exchange", "_receive", "_task", "_watched")
+
+    def __init__(self, exchange: Exchange, receive: Receive) -> None:
+        self._exchange = exchange
+        self._receive = receive
+        self._watched = asyncio.current_task()
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
         """Watch no longer."""
         self._task.cancel()
-        self._beat.cancel()
-
-    def _show_life(self) -> None:
-        if self._reply.streaming:
-            self._reply.beating = self._loop.create_task(self._reply.comment())
-        self._beat = self._loop.call_later(self._interval, self._show_life)
 
     async def _run(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
