@@ -176,6 +176,44 @@ def test_ending_the_session_ends_its_questions(asking):
             assert [message for message in iter(stream.next, None) if "result" in message] == []
 
 
+def test_a_server_that_stops_does_not_wait_for_answers(asking):
+    with httpx2.Client(timeout=10) as http, serving(asking, shutdown_timeout=8.0) as running:
+        session = opened(http, running.url, {"elicitation": {}})
+        with http.stream("POST", running.url, json=call("ask"), headers=session) as response:
+            stream = Stream(response)
+            assert stream.next()["method"] == "elicitation/create"
+            running.server.should_exit = True
+            answer = stream.next()
+            if "method" in answer:  # the question is taken back first
+                answer = stream.next()
+            assert answer["result"]["isError"]
+
+
+def test_a_task_that_outlives_its_call_can_ask_no_more():
+    app = Server("t")
+    outcome = threading.Event()
+    said = []
+
+    @app.tool
+    async def leave_behind(ctx: Context) -> str:
+        async def later():
+            await asyncio.sleep(0)
+            try:
+                await ctx.elicit("Still there?", str)
+            except Exception as error:
+                said.append(type(error).__name__)
+            outcome.set()
+
+        app.kept = asyncio.create_task(later())
+        return "done"
+
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+        session = opened(http, running.url, {"elicitation": {}})
+        assert http.post(running.url, json=call("leave_behind"), headers=session).status_code == 200
+        assert outcome.wait(5)
+    assert said == ["NotAnswered"]
+
+
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 async def test_our_client_answers_over_http_in_both_eras(asking, era):
     with serving(asking) as running:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -375,3 +376,31 @@ def test_a_parent_that_gave_no_input_gets_a_clean_end(tmp_path):
         ["sh", "-c", f"exec {sys.executable} {file} <&-"], capture_output=True, timeout=10, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_client_that_listens_is_told_and_its_leaving_ends_the_server_at_once(tmp_path):
+    script = """
+@app.resource("note://a")
+async def note() -> str:
+    return "a"
+
+@app.tool
+async def change() -> int:
+    app.notify_resource_updated("note://a")
+    return 1
+
+app.run()
+"""
+    with process(script, tmp_path) as child:
+        wanted = {"notifications": {"resourceSubscriptions": ["note://a"]}}
+        acknowledged = ask(child, request("subscriptions/listen", wanted, id="s"))
+        assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
+        first, second = ask(child, call("change")), json.loads(child.stdout.readline())
+        told = first if "method" in first else second
+        assert told["params"]["uri"] == "note://a"
+        assert told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s"
+        started = time.monotonic()
+        out, _, code = leave(child)
+        assert time.monotonic() - started < 3
+        assert json.loads(out)["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s"
+        assert code == 0

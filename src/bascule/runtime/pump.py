@@ -132,6 +132,9 @@ class Pump:
 
     async def finish(self, patience: float, grace: float = 0.5) -> None:
         """Wait `patience` seconds for what runs and waits, then cancel it and wait `grace` seconds for that."""
+        for exchange, _ in self._running.values():
+            if exchange.listener is not None:
+                exchange.listener.end()
         deadline = asyncio.get_running_loop().time() + patience
         while self._workers and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(self._workers, timeout=left, return_when=asyncio.FIRST_COMPLETED)

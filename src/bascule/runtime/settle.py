@@ -47,6 +47,7 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
         return failed(era, exchange, error) if several is None else _posed(era, exchange, several)
     finally:
         exchange.notify = unheard
+        exchange.ask = exchange.release = None
 
 
 def _posed(era: ServerEra, exchange: Exchange, asking: Asking) -> Settled:

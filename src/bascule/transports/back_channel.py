@@ -48,6 +48,11 @@ class BackChannels:
         if link is not None:
             link.lose("The session has ended")
 
+    def drain(self) -> None:
+        """Fail all open questions: the server is stopping."""
+        for key in list(self._links):
+            self.end(key)
+
     async def _ask(self, key: str, reply: Reply, method: str, params: Any) -> Raw:
         link = self._links.setdefault(key, Link())
         if len(link) >= MAX_QUESTIONS:

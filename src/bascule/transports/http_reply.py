@@ -95,7 +95,9 @@ class Reply:
         await self.event(encode(notice))
 
     async def event(self, data: bytes) -> None:
-        """Send one event, opening the stream first."""
+        """Send one event, opening the stream first; nothing once the answer has ended."""
+        if self._closed:
+            return
         await self._start_stream()
         await self._event(data, more=True)
 

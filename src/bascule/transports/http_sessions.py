@@ -108,8 +108,9 @@ class HandshakeEndpoint:
         await reply.empty(200)
 
     def drain(self) -> None:
-        """End every open stream: the server is stopping."""
+        """End every open stream and question: the server is stopping."""
         self._streams.drain()
+        self._back.drain()
 
     def _recorder(self, conversation: Conversation) -> Recording:
         """What keeps the events of an answer, should it become a stream."""
