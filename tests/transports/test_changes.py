@@ -161,7 +161,8 @@ def test_listeners_are_bounded(app, monkeypatch):
         httpx2.Client(timeout=10) as http,
         listen(http, running.url, EVERYTHING) as response,
     ):
-        Stream(response).next()
+        stream = Stream(response)
+        assert stream.next()["method"] == "notifications/subscriptions/acknowledged"
         assert http.post(running.url, json=message, headers=headers(message)).status_code == 503
 
 
