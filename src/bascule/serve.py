@@ -33,6 +33,7 @@ def run(
     host: str | None = None,
     port: int | None = None,
     allow_unauthenticated: bool = False,
+    legacy_sse: bool = False,
     settings: Settings | None = None,
     announce: Announce | None = None,
 ) -> None:
@@ -46,7 +47,11 @@ def run(
         serve_stdio(application, settings)
     elif transport == "http":
         http = config.http_settings(
-            settings.http, host=host, port=port, allow_unauthenticated=allow_unauthenticated or None
+            settings.http,
+            host=host,
+            port=port,
+            allow_unauthenticated=allow_unauthenticated or None,
+            legacy_sse=legacy_sse or None,
         )
         serve_http(application, http, announce)
     else:
@@ -67,7 +72,8 @@ def asgi(
         allowed_hosts=[*http.allowed_hosts, *allowed_hosts],
         allowed_origins=[*http.allowed_origins, *allowed_origins],
     )
-    server: HttpServer = late("bascule.transports.http_server:HttpServer")(application, widened, _handshake_endpoint)
+    make = late("bascule.transports.http_server:HttpServer")
+    server: HttpServer = make(application, widened, _handshake_endpoint, _legacy_endpoint)
     return server
 
 
@@ -110,6 +116,10 @@ def check_public(settings: HttpSettings) -> None:
 
 def _handshake_endpoint(application: Application, settings: HttpSettings) -> Any:
     return late("bascule.transports.http_sessions:HandshakeEndpoint")(application, settings)
+
+
+def _legacy_endpoint(application: Application, settings: HttpSettings) -> Any:
+    return late("bascule.transports.legacy_sse:LegacyEndpoint")(application, settings)
 
 
 def _is_loopback(host: str) -> bool:

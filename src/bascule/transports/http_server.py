@@ -40,11 +40,13 @@ from bascule.wire.jsonrpc import Frame, decode, is_batch
 
 if TYPE_CHECKING:
     from bascule.transports.http_sessions import HandshakeEndpoint
+    from bascule.transports.legacy_sse import LegacyEndpoint
 
 log = logging.getLogger("bascule")
 
 _NONE: Mapping[str, Any] = {}
 _HEALTH = ("/health", "/healthz", "/readyz")
+_LEGACY = frozenset(("/sse", "/messages", "/messages/"))
 
 
 class MakeEndpoint(Protocol):
@@ -53,10 +55,22 @@ class MakeEndpoint(Protocol):
     def __call__(self, application: Application, settings: HttpSettings) -> "HandshakeEndpoint": ...
 
 
+class MakeLegacy(Protocol):
+    """Makes the endpoint of the transport before this one, when its first client comes."""
+
+    def __call__(self, application: Application, settings: HttpSettings) -> "LegacyEndpoint": ...
+
+
 class HttpServer:
     """An ASGI application that serves one Application."""
 
-    def __init__(self, application: Application, settings: HttpSettings, make_endpoint: MakeEndpoint) -> None:
+    def __init__(
+        self,
+        application: Application,
+        settings: HttpSettings,
+        make_endpoint: MakeEndpoint,
+        make_legacy: MakeLegacy,
+    ) -> None:
         self._application = application
         self._settings = settings
         self._edge = Edge(settings)
@@ -66,6 +80,10 @@ class HttpServer:
         self._handshake: HandshakeEndpoint | None = None
         self._path = "/" + settings.path.strip("/")
         self._paths = {"", "/", self._path, self._path + "/"}
+        self._make_legacy = make_legacy
+        self._legacy: LegacyEndpoint | None = None
+        self._legacy_paths = _LEGACY - self._paths if settings.legacy_sse else frozenset[str]()
+        self._paths |= self._legacy_paths
         self._caller = Caller(ANONYMOUS, {})
         self._draining = False
         self._failed = False
@@ -92,7 +110,9 @@ class HttpServer:
             reply.extra = self._edge.admit(headers)
             if self._lifespan.state is not State.READY:
                 await self._start_late()
-            if method == "POST":
+            if path in self._legacy_paths:
+                await self._of_legacy().serve(scope, headers, self._caller, reply, receive)
+            elif method == "POST":
                 await self._post(headers, reply, receive)
             else:
                 await self._get_or_delete(method, headers, reply, receive)
@@ -106,6 +126,8 @@ class HttpServer:
         self._draining = True
         if self._handshake is not None:
             self._handshake.drain()
+        if self._legacy is not None:
+            self._legacy.drain()
 
     async def _get_or_delete(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
         if method not in ("GET", "DELETE") or SESSION not in headers:
@@ -178,6 +200,11 @@ class HttpServer:
         if self._handshake is None:
             self._handshake = self._make_endpoint(self._application, self._settings)
         return self._handshake
+
+    def _of_legacy(self) -> "LegacyEndpoint":
+        if self._legacy is None:
+            self._legacy = self._make_legacy(self._application, self._settings)
+        return self._legacy
 
     async def start(self) -> None:
         """Open the application. Raises what its opening raised."""
