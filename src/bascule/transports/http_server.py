@@ -17,7 +17,7 @@ from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import ANONYMOUS, Exchange
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
-from bascule.errors import InternalError, InvalidRequest, MCPError
+from bascule.errors import ConfigError, InternalError, InvalidRequest, MCPError
 from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.lifespan import Lifespan, State
 from bascule.runtime.settle import Settled, refusal, settle
@@ -82,7 +82,9 @@ class HttpServer:
         self._paths = {"", "/", self._path, self._path + "/"}
         self._make_legacy = make_legacy
         self._legacy: LegacyEndpoint | None = None
-        self._legacy_paths = _LEGACY - self._paths if settings.legacy_sse else frozenset[str]()
+        self._legacy_paths = _LEGACY if settings.legacy_sse else frozenset[str]()
+        if self._paths & self._legacy_paths:
+            raise ConfigError(f"With legacy_sse, the setting path in [http] cannot be {self._path}")
         self._paths |= self._legacy_paths
         self._caller = Caller(ANONYMOUS, {})
         self._draining = False
