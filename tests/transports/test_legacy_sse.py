@@ -268,8 +268,10 @@ def test_each_path_has_one_method(http, server):
 
 
 def test_open_streams_are_bounded(http, server):
-    with opened(http, server), opened(http, server):
-        assert http.get(base_of(server) + "/sse", headers={"accept": "text/event-stream"}).status_code == 503
+    with opened(http, server) as first, opened(http, server) as second:
+        with http.stream("GET", base_of(server) + "/sse", headers={"accept": "text/event-stream"}) as answer:
+            assert answer.status_code == 503
+        assert first.ask(legacy("ping")) == second.ask(legacy("ping"))
 
 
 def test_a_client_that_does_not_read_loses_its_stream(http, app):

@@ -81,7 +81,7 @@ class LegacyEndpoint:
             del self._streams[session_id]
             stream.end()
             await stream.pump.finish(0)
-        with suppress(TimeoutError):
+        with suppress(OSError):
             async with asyncio.timeout(self._patience):
                 if rest := stream.taken():
                     await reply.event(rest)
@@ -89,7 +89,7 @@ class LegacyEndpoint:
 
     async def _carry(self, stream: "Stream", reply: Reply) -> None:
         """Send what waits, or a comment where nothing does; ends when the client has read nothing for too long."""
-        with suppress(TimeoutError, ConnectionError):
+        with suppress(OSError):
             while True:
                 data = await stream.next(self._keep_alive)
                 async with asyncio.timeout(self._patience):
@@ -183,6 +183,7 @@ async def _first(*ways: Coroutine[Any, Any, Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:
