@@ -35,6 +35,7 @@ def run(
     host: str | None = None,
     port: int | None = None,
     allow_unauthenticated: bool = False,
+    legacy_sse: bool = False,
     settings: Settings | None = None,
     announce: Announce | None = None,
 ) -> None:
@@ -48,7 +49,11 @@ def run(
         serve_stdio(application, settings)
     elif transport == "http":
         http = config.http_settings(
-            settings.http, host=host, port=port, allow_unauthenticated=allow_unauthenticated or None
+            settings.http,
+            host=host,
+            port=port,
+            allow_unauthenticated=allow_unauthenticated or None,
+            legacy_sse=legacy_sse or None,
         )
         serve_http(application, http, announce)
     else:
@@ -71,7 +76,7 @@ def asgi(
     )
     marks = late("bascule.stores.memory:MemoryMarks")() if widened.single_use_state else None
     server: HttpServer = late("bascule.transports.http_server:HttpServer")(
-        application, widened, _handshake_endpoint, _make_seal(widened.sealing_keys), marks
+        application, widened, _handshake_endpoint, _legacy_endpoint, _make_seal(widened.sealing_keys), marks
     )
     return server
 
@@ -122,6 +127,10 @@ def _handshake_endpoint(application: Application, settings: HttpSettings, seal: 
 
 def _make_seal(secrets: Sequence[str]) -> MakeSeal:
     return cache(lambda: late("bascule.eras.sealing:Sealer")([secret.encode() for secret in secrets]))
+
+
+def _legacy_endpoint(application: Application, settings: HttpSettings, make_seal: MakeSeal) -> Any:
+    return late("bascule.transports.legacy_sse:LegacyEndpoint")(application, settings, make_seal)
 
 
 def _is_loopback(host: str) -> bool:

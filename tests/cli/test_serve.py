@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from bascule import Client
@@ -62,6 +63,18 @@ def test_the_public_is_not_served_without_saying_so():
     done = run("serve", "sql", "-t", "http", "--host", "0.0.0.0", "-p", "0")
     assert done.returncode == 2
     assert "--allow-unauthenticated" in done.stderr
+
+
+def test_old_clients_are_served_over_http_where_it_is_asked_for():
+    with started("serve", "sql", "-t", "http", "-p", "0", "--legacy-sse") as server:
+        base = url_of(server).removesuffix("/mcp")
+        assert (
+            httpx2.post(base + "/messages/?session_id=none", json={})
+            .json()["error"]["message"]
+            .startswith("There is no such stream")
+        )
+    done = run("serve", "sql", "--legacy-sse")
+    assert (done.returncode, done.stderr) == (2, "Error: --legacy-sse is for HTTP: add --transport http\n")
 
 
 def test_settings_come_from_the_file_that_is_named(tmp_path):

@@ -26,6 +26,7 @@ def serve(
     db: Annotated[str | None, Parameter(metavar="URL")] = None,
     reload: bool = False,
     allow_unauthenticated: bool = False,
+    legacy_sse: bool = False,
     config: Annotated[str | None, Parameter(metavar="FILE")] = None,
     log_level: Annotated[logs.Level, Parameter(alias="-l", show_default=True)] = "warning",
     debug: bool = False,
@@ -46,6 +47,8 @@ def serve(
         Restart when a Python file in the target's folder changes (HTTP only).
     allow_unauthenticated
         Listen beyond this machine although nobody has to prove who they are.
+    legacy_sse
+        Serve clients of the HTTP+SSE transport too, at /sse (HTTP only).
     config
         The settings file; ./bascule.toml where it exists.
     log_level
@@ -55,6 +58,8 @@ def serve(
     """
     if transport == "stdio" and (host is not None or port is not None or reload):
         raise ConfigError("--host, --port and --reload are for HTTP: add --transport http")
+    if transport == "stdio" and legacy_sse:
+        raise ConfigError("--legacy-sse is for HTTP: add --transport http")
     if reload:
         words = _without(sys.argv[1:], "--reload")
         return int(late("bascule.cli.reload:supervise")(words, targets.folder(target)))
@@ -64,7 +69,15 @@ def serve(
         if transport == "stdio":
             _stdio(target, db, config)
         else:
-            _http(target, db, config, host=host, port=port, allow_unauthenticated=allow_unauthenticated)
+            _http(
+                target,
+                db,
+                config,
+                host=host,
+                port=port,
+                allow_unauthenticated=allow_unauthenticated,
+                legacy_sse=legacy_sse,
+            )
     except KeyboardInterrupt:
         pass  # told to stop, and stopped
     return exits.OK

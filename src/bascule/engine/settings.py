@@ -27,6 +27,8 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     allow_unauthenticated: bool = False
     """Listen beyond loopback although no credentials are configured."""
+    legacy_sse: bool = False
+    """Serve the transport of 2024-11-05 too: a stream at /sse, messages at /messages/."""
     max_body_bytes: Count = 4 * 1024 * 1024
     max_header_bytes: Count = 64 * 1024
     request_timeout: Positive = 30.0

@@ -19,7 +19,7 @@ from bascule.engine.hub import Listener
 from bascule.engine.ports import MakeSeal, Marks, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
-from bascule.errors import InternalError, InvalidRequest, MCPError
+from bascule.errors import ConfigError, InternalError, InvalidRequest, MCPError
 from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.lifespan import Lifespan, State
 from bascule.runtime.settle import Settled, refusal, settle
@@ -42,17 +42,27 @@ from bascule.wire.jsonrpc import Frame, decode, is_batch
 
 if TYPE_CHECKING:
     from bascule.transports.http_sessions import HandshakeEndpoint
+    from bascule.transports.legacy_sse import LegacyEndpoint
 
 log = logging.getLogger("bascule")
 
 _NONE: Mapping[str, Any] = {}
 _HEALTH = ("/health", "/healthz", "/readyz")
+_LEGACY = frozenset(("/sse", "/messages", "/messages/"))
 
 
 class MakeEndpoint(Protocol):
     """Makes the endpoint of the handshake era, when the first such client comes."""
 
     def __call__(self, application: Application, settings: HttpSettings, seal: Seal, /) -> "HandshakeEndpoint": ...
+
+
+class MakeLegacy(Protocol):
+    """Makes the endpoint of the transport before this one, when its first client comes."""
+
+    def __call__(
+        self, application: Application, settings: HttpSettings, make_seal: MakeSeal, /
+    ) -> "LegacyEndpoint": ...
 
 
 class HttpServer:
@@ -63,6 +73,7 @@ class HttpServer:
         application: Application,
         settings: HttpSettings,
         make_endpoint: MakeEndpoint,
+        make_legacy: MakeLegacy,
         make_seal: MakeSeal,
         marks: Marks | None = None,
     ) -> None:
@@ -76,6 +87,12 @@ class HttpServer:
         self._handshake: HandshakeEndpoint | None = None
         self._path = "/" + settings.path.strip("/")
         self._paths = {"", "/", self._path, self._path + "/"}
+        self._make_legacy = make_legacy
+        self._legacy: LegacyEndpoint | None = None
+        self._legacy_paths = _LEGACY if settings.legacy_sse else frozenset[str]()
+        if self._paths & self._legacy_paths:
+            raise ConfigError(f"With legacy_sse, the setting path in [http] cannot be {self._path}")
+        self._paths |= self._legacy_paths
         self._caller = Caller(ANONYMOUS, {})
         self._draining = False
         self._listeners: set[Listener] = set()
@@ -103,7 +120,9 @@ class HttpServer:
             reply.extra = self._edge.admit(headers)
             if self._lifespan.state is not State.READY:
                 await self._start_late()
-            if method == "POST":
+            if path in self._legacy_paths:
+                await self._of_legacy().serve(scope, headers, self._caller, reply, receive)
+            elif method == "POST":
                 await self._post(headers, reply, receive)
             else:
                 await self._get_or_delete(method, headers, reply, receive)
@@ -119,6 +138,8 @@ class HttpServer:
             listener.end()
         if self._handshake is not None:
             self._handshake.drain()
+        if self._legacy is not None:
+            self._legacy.drain()
 
     async def _get_or_delete(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
         if method not in ("GET", "DELETE") or SESSION not in headers:
@@ -198,6 +219,11 @@ class HttpServer:
         if self._handshake is None:
             self._handshake = self._make_endpoint(self._application, self._settings, self._make_seal())
         return self._handshake
+
+    def _of_legacy(self) -> "LegacyEndpoint":
+        if self._legacy is None:
+            self._legacy = self._make_legacy(self._application, self._settings, self._make_seal)
+        return self._legacy
 
     async def start(self) -> None:
         """Open the application. Raises what its opening raised."""
