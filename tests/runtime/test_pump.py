@@ -465,3 +465,44 @@ async def test_slow_requests_run_side_by_side_and_let_quick_ones_pass(app):
     gate.set()
     assert {(await stream.take())["id"] for _ in range(50)} == set(range(50))
     assert not stream.pump.busy
+
+
+async def test_long_requests_fill_the_queue_by_their_length(app, monkeypatch):
+    monkeypatch.setattr("bascule.runtime.pump.MAX_QUEUED_BYTES", 300_000)
+    stream = Stream(app, limit=1)
+    stream.send(call("wait", id=0))
+    await app.entered.wait()
+    long = {"name": "x" * 100_000}
+    stream.send(call("wait", long, id=1), call("wait", long, id=2))
+    assert not stream.pump.full
+    stream.send(call("wait", long, id=3))
+    assert stream.pump.full
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}})
+    assert not stream.pump.full, "what is cancelled waits no longer"
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}})
+    while not app.left:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert stream.pump._heavy_bytes < 150_000
+    await stream.pump.finish(0)
+
+
+async def test_a_question_is_answered_once_and_taken_back_when_nobody_waits(app):
+    @app.tool
+    async def ask(ctx: Context) -> str:
+        return (await ctx.elicit("Name?", str)).content
+
+    stream = Stream(app)
+    greeting = initialize()
+    greeting["params"]["capabilities"] = {"elicitation": {}}
+    await stream.ask(greeting)
+    question = await stream.ask(legacy("tools/call", {"name": "ask", "arguments": {}}, id="a"))
+    assert question["method"] == "elicitation/create"
+    stream.send({"jsonrpc": "2.0", "id": 999, "result": {}})
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "a"}})
+    taken_back = await stream.take()
+    assert taken_back["method"] == "notifications/cancelled"
+    assert taken_back["params"]["requestId"] == question["id"]
+    answer = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {"value": "Ada"}}}
+    stream.send(answer, answer)
+    assert (await stream.ask(legacy("ping", id="p")))["id"] == "p", "late answers change nothing"

@@ -39,6 +39,11 @@ MAX_QUEUED = 1000
 
 _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
 
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+"""How long those that wait and are longer than HEAVY may be in all, before reading pauses."""
+
+HEAVY = 64 * 1024
+
 ANSWER_TIMEOUT = 600.0
 """Seconds that a client has to answer a question."""
 
@@ -88,6 +93,8 @@ class Pump:
         self._state: Mapping[Any, Any] | None = None
         self._running: dict[RequestId, Running] = {}
         self._queue: dict[RequestId, Queued] = {}
+        self._heavy: dict[RequestId, int] = {}
+        self._heavy_bytes = 0
         self._workers: set[asyncio.Task[None]] = set()
         self._starting = False
         """Whether a worker has been made that has not taken its first request yet."""
@@ -111,7 +118,7 @@ class Pump:
     @property
     def full(self) -> bool:
         """Whether the transport should stop reading until `room` returns."""
-        return len(self._queue) >= MAX_QUEUED
+        return len(self._queue) >= MAX_QUEUED or self._heavy_bytes >= MAX_QUEUED_BYTES
 
     async def room(self) -> None:
         """Wait until another request may be fed."""
@@ -126,7 +133,7 @@ class Pump:
                 self._route.check_batch(self._conversation)
                 self._take_batch(split_batch(line))
             else:
-                self._take(decode(line), self._answer)
+                self._take(decode(line), self._answer, len(line))
         except MCPError as error:
             self._write(encode(error_response(error)))
 
@@ -154,7 +161,7 @@ class Pump:
         if body is not None:
             self._write(body)
 
-    def _take(self, frame: Frame, answered: Answered) -> None:
+    def _take(self, frame: Frame, answered: Answered, size: int) -> None:
         """Start or queue what a frame asks for, or answer it at once. Calls `answered` once, now or later."""
         if frame.method is UNSET:
             self._link.settle(frame)
@@ -178,6 +185,9 @@ class Pump:
             self._listen(conversation)
             self._inbound = replace(self._inbound, conversation=conversation)
         self._queue[frame.id] = (era, exchange, answered)
+        if size > HEAVY:
+            self._heavy[frame.id] = size
+            self._heavy_bytes += size
         self._need_worker()
 
     def _listen(self, conversation: Conversation) -> None:
@@ -223,6 +233,8 @@ class Pump:
         while self._queue and copy_context() == clean:
             request_id = next(iter(self._queue))
             queued = self._queue.pop(request_id)
+            if self._heavy:
+                self._heavy_bytes -= self._heavy.pop(request_id, 0)
             self._running[request_id] = (queued[1], task)
             if self._queue:
                 self._need_worker()
@@ -263,6 +275,7 @@ class Pump:
         if wanted.request_id is UNSET:
             return
         running, queued = self._running.get(wanted.request_id), self._queue.pop(wanted.request_id, None)
+        self._heavy_bytes -= self._heavy.pop(wanted.request_id, 0)
         if running is not None:
             log.info("request %r was cancelled by the client: %s", wanted.request_id, wanted.reason or "no reason")
             exchange, task = running
@@ -300,7 +313,7 @@ class Pump:
                 frame = decode(part)
                 if self._route.opens_conversation(frame):
                     raise InvalidRequest("Invalid request: initialize cannot be part of a batch")
-                self._take(frame, batch.answered)
+                self._take(frame, batch.answered, len(part))
             except MCPError as error:
                 batch.answered(encode(error_response(error)))
 
