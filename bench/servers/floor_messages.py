@@ -153,7 +153,9 @@ def _others() -> dict[tuple[str, bool], Raw]:
     """Answers that are the same every time, encoded once; by method, and whether the request is stateless."""
     contents = [{"uri": URI, "mimeType": "text/plain", "text": "Hello"}]
     listed = [{"uri": URI, "name": "greeting", "description": "A greeting.", "mimeType": "text/plain"}]
-    capabilities: dict[str, Any] = {"tools": {}, "resources": {}, "logging": {}}
+    changes = {"listChanged": True}
+    resources = {"subscribe": True, **changes}
+    capabilities: dict[str, Any] = {"tools": changes, "resources": resources, "logging": {}}
     complete = {"resultType": "complete", "_meta": SERVER_META}
     cached = {**complete, "ttlMs": 0, "cacheScope": "private"}
     results = {
