@@ -60,6 +60,11 @@ class Inputs:
             roots=None if self._on_roots is None else {},
         )
 
+    @property
+    def any(self) -> bool:
+        """Whether anybody answers anything."""
+        return bool(self._methods)
+
     def knows(self, method: str) -> bool:
         """Whether somebody answers this."""
         return method in self._methods

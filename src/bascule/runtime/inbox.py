@@ -44,6 +44,11 @@ _decode_message = msgspec.json.Decoder(LogMessageParams).decode
 class Answerer(Protocol):
     """Answers what a server asks of its client."""
 
+    @property
+    def any(self) -> bool:
+        """Whether it answers anything."""
+        ...
+
     def knows(self, method: str) -> bool:
         """Whether it answers this."""
         ...
@@ -73,8 +78,9 @@ class Inbox:
 
     @property
     def listened(self) -> bool:
-        """Whether somebody wants what a server says unasked."""
-        return self._logs is not None or self._notices is not None
+        """Whether somebody wants what a server says or asks outside of its answers."""
+        answers = self._inputs is not None and self._inputs.any
+        return answers or self._logs is not None or self._notices is not None
 
     def renew(self) -> None:
         """Forget a connection that has ended: its successor has ids of its own."""
