@@ -170,6 +170,11 @@ def test_prompt_with_arguments(arg1: str, arg2: str) -> str:
     return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
 
 
+@app.completion(prompt="test_prompt_with_arguments", argument="arg1")
+async def suggest(value: str) -> list[str]:
+    return [word for word in ("test", "testing", "tested") if word.startswith(value)]
+
+
 @app.prompt
 def test_prompt_with_embedded_resource(resourceUri: str) -> list[PromptMessage]:  # noqa: N803, the suite's name
     """A resource, and what to do with it."""

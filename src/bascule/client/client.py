@@ -22,6 +22,7 @@ from bascule.engine.connection import Connection, EraName, Greeting, Introductio
 from bascule.errors import ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.version import VERSION
+from bascule.wire.completion import CompleteResult, Completion
 from bascule.wire.inputs import InputRequiredResult
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.notices import LogMessageParams
@@ -184,6 +185,23 @@ class Client:
             params["arguments"] = arguments
         result: GetPromptResult = await self._call("prompts/get", params)
         return result
+
+    async def complete(
+        self,
+        argument: str,
+        value: str,
+        *,
+        prompt: str | None = None,
+        resource: str | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> Completion:
+        """Suggestions for an argument of a prompt, or a variable of a resource template; `given` are the others."""
+        ref = {"type": "ref/resource", "uri": resource} if prompt is None else {"type": "ref/prompt", "name": prompt}
+        params: dict[str, Any] = {"ref": ref, "argument": {"name": argument, "value": value}}
+        if given:
+            params["context"] = {"arguments": dict(given)}
+        result: CompleteResult = await self._call("completion/complete", params)
+        return result.completion
 
     async def ping(self) -> None:
         """Return when the server has answered; in the modern era, which has no ping, a discovery stands in for it."""

@@ -22,6 +22,7 @@ from bascule.errors import (
     ResourceNotFound,
     UnsupportedVersion,
 )
+from bascule.wire.completion import CompleteResult
 from bascule.wire.jsonrpc import ErrorObject
 from bascule.wire.lifecycle import DiscoverResult, InitializeResult
 from bascule.wire.prompts import GetPromptResult, Prompt
@@ -72,6 +73,7 @@ _SHAPES: dict[str, type[Result]] = {
     "resources/read": ReadResourceResult,
     "prompts/list": PromptsPage,
     "prompts/get": GetPromptResult,
+    "completion/complete": CompleteResult,
 }
 
 _DECODERS: Mapping[str, Callable[[bytes], Any]] = {

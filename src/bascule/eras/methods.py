@@ -13,6 +13,7 @@ from bascule.engine.application import Application
 from bascule.engine.era import Method
 from bascule.engine.exchange import Exchange
 from bascule.errors import InvalidParams
+from bascule.wire.completion import CompleteParams
 from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import PaginatedParams, RequestParams
 from bascule.wire.resources import ReadResourceParams
@@ -47,4 +48,5 @@ SHARED: Mapping[str, Method] = {
     "resources/read": Method(decoder(ReadResourceParams), ask_application),
     "prompts/list": Method(decoder(PaginatedParams), ask_application),
     "prompts/get": Method(decoder(GetPromptParams), ask_application),
+    "completion/complete": Method(decoder(CompleteParams), ask_application),
 }

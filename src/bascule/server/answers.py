@@ -12,8 +12,10 @@ from msgspec import UnsetType
 
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import InvalidParams, MethodNotFound, ResourceNotFound
+from bascule.server.completion import complete, shown
 from bascule.server.pages import Pages
 from bascule.server.registry import Registry
+from bascule.wire.completion import CompleteParams
 from bascule.wire.content import ResourceContents
 from bascule.wire.prompts import GetPromptParams, ListPromptsResult
 from bascule.wire.requests import PaginatedParams
@@ -41,6 +43,7 @@ class Answers:
             "resources/read": self._read_resource,
             "prompts/list": self._list_prompts,
             "prompts/get": self._get_prompt,
+            "completion/complete": self._complete,
             "subscriptions/listen": listen,
         }
 
@@ -120,11 +123,19 @@ class Answers:
         exchange.feature = prompt
         return await prompt.handler(exchange)
 
+    async def _complete(self, exchange: Exchange) -> Result:
+        _offered(self._registry.completes, exchange)
+        params = cast(CompleteParams, exchange.params)
+        feature = self._registry.find_completed(params.ref)
+        if feature is None:
+            raise InvalidParams(f"Unknown {shown(params)}")
+        return await complete(feature.completions, exchange, params)
+
     def _resources_offered(self, exchange: Exchange) -> None:
         _offered(self._registry.resources or self._registry.templates, exchange)
 
 
-def _offered(family: Mapping[str, object], exchange: Exchange) -> None:
+def _offered(family: Mapping[str, object] | bool, exchange: Exchange) -> None:
     if not family:
         raise MethodNotFound(f"Method not found: {exchange.method}")
 

@@ -15,6 +15,7 @@ from bascule.late import late
 from bascule.server import declare
 from bascule.server.answers import Answers
 from bascule.server.changes import listen
+from bascule.server.completion import suggester
 from bascule.server.context import Context
 from bascule.server.features import Feature, Lifespan, ListResources
 from bascule.server.mounting import prefixed, prefixed_uri
@@ -186,6 +187,29 @@ class Server:
 
         return declared if function is None else declared(function)
 
+    def completion(
+        self, *, argument: str, prompt: str | None = None, resource: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Declare what suggests values for an argument of a prompt, or for a variable of a resource template.
+
+        The function takes the text so far, and a dict of the other arguments if it likes, and returns texts, the best
+        first. Choices of a Literal or an enum need no function. Prompt or template come first.
+        Raises DeclarationError where there is no such argument.
+        """
+        if (prompt is None) == (resource is None):
+            raise DeclarationError("A completion is for an argument of a prompt or of a resource: give one of the two")
+        found = self._registry.prompts.get(prompt) if prompt else self._registry.templates.get(resource or "")
+        what = f"completion of {argument!r} of {prompt or resource!r}"
+        if found is None or argument not in found.completions.names:
+            raise DeclarationError(f"The {what}: there is no such argument; declare what it belongs to first")
+        completions = found.completions
+
+        def declared(given: Function) -> Function:
+            completions.functions[argument] = suggester(self, given, what)
+            return given
+
+        return declared
+
     def mount(self, other: "Server", *, prefix: str | None = None) -> None:
         """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
 
@@ -218,6 +242,7 @@ class Server:
                 resources={"subscribe": True, **_CHANGES} if registry.resources or registry.templates else None,
                 prompts=dict(_CHANGES) if registry.prompts else None,
                 logging={},
+                completions={} if registry.completes else None,
             ),
             instructions=self._instructions,
             ttl_ms=ttl_ms,

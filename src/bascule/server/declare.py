@@ -8,6 +8,7 @@ from bascule.errors import DeclarationError
 from bascule.guards import fold
 from bascule.late import late
 from bascule.server import features
+from bascule.server.completion import completions_of
 from bascule.server.context import Context
 from bascule.server.features import (
     Home,
@@ -125,7 +126,7 @@ def prompt(home: Home, function: Callable[..., Any], options: PromptOptions) -> 
     definition = Prompt(name, options.title, described, arguments or None, options.icons, options.meta)
     handler = features.prompt_handler(home, signature, described, what)
     feature = PromptFeature(name, definition, handler)
-    return PromptFeature(name, definition, fold(handler, feature))
+    return PromptFeature(name, definition, fold(handler, feature), completions_of(signature.schema))
 
 
 def _template(
@@ -153,7 +154,8 @@ def _template(
     )
     lister = None if options.list is None else features.resource_lister(home, options.list, f"resource {options.uri!r}")
     feature = TemplateFeature(name, definition, template, handler, lister)
-    return TemplateFeature(name, definition, template, fold(handler, feature), lister)
+    folded = fold(handler, feature)
+    return TemplateFeature(name, definition, template, folded, lister, completions_of(signature.schema))
 
 
 def _check_variables(what: str, signature: Signature, variables: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
 from bascule.guards import fold
 from bascule.server.asked import answers_to
+from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
 from bascule.server.parameters import Asked
 from bascule.server.results import Output, prompt_messages, resource_contents
@@ -87,6 +88,7 @@ class TemplateFeature(Struct, frozen=True):
     template: Template
     handler: Handler
     lister: Callable[[Exchange], Awaitable[list[Resource]]] | None = None
+    completions: Completions = NOTHING
 
 
 class PromptFeature(Struct, frozen=True):
@@ -95,6 +97,7 @@ class PromptFeature(Struct, frozen=True):
     name: str
     definition: Prompt
     handler: Handler
+    completions: Completions = NOTHING
 
 
 Feature = ToolFeature | ResourceFeature | TemplateFeature | PromptFeature

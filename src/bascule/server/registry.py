@@ -9,6 +9,7 @@ from bascule.engine.hub import RESOURCES
 from bascule.errors import DeclarationError
 from bascule.server.features import Feature, PromptFeature, ResourceFeature, TemplateFeature, ToolFeature
 from bascule.server.pages import PAGE_SIZE, Pages
+from bascule.wire.completion import PromptReference, TemplateReference
 
 MAX_URI = 8192
 """The longest URI, in characters, that is held against templates; matching costs length times variables."""
@@ -69,6 +70,18 @@ class Registry:
             if values is not None:
                 return feature, values
         return None
+
+    @property
+    def completes(self) -> bool:
+        """Whether there is anything to complete."""
+        prompts = any(prompt.completions.any for prompt in self.prompts.values())
+        return prompts or any(template.completions.any for template in self.templates.values())
+
+    def find_completed(self, ref: PromptReference | TemplateReference) -> PromptFeature | TemplateFeature | None:
+        """The prompt or template that a reference names."""
+        if isinstance(ref, PromptReference):
+            return self.prompts.get(ref.name)
+        return self.templates.get(ref.uri)
 
     def pages(self, family: str) -> Pages:
         """The encoded list of one family (`tools`, `resources`, `templates`, `prompts`), made when first asked for."""
