@@ -5,7 +5,9 @@ Written with the public names only, as any author would write it. Names and text
 
 import argparse
 import asyncio
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from bascule import (
     AudioContent,
@@ -132,6 +134,14 @@ CONTACT_SCHEMA = {
 async def json_schema_2020_12_tool(arguments: dict[str, Any]) -> str:
     """Takes arguments that only JSON Schema 2020-12 can describe."""
     return f"Took {len(arguments)} arguments."
+
+
+@app.tool(name="test_x_mcp_header")
+async def mirrored(
+    region: Annotated[str, Meta(extra_json_schema={"x-mcp-header": "Region"})] = "none",
+) -> str:
+    """Answers with the region, which a header repeats."""
+    return f"Region: {region}"
 
 
 @app.resource("test://watched-resource", mime_type="text/plain")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -23,6 +23,13 @@ class Facts(Struct, frozen=True):
     cache_scope: CacheScope = "private"
 
 
+class Mirrored(NamedTuple):
+    """A tool's parameter that an HTTP header repeats: the header in lower case, and where the value stands."""
+
+    header: str
+    path: tuple[str, ...]
+
+
 @runtime_checkable
 class Application(Protocol):
     """Answers exchanges.
@@ -36,6 +43,8 @@ class Application(Protocol):
 
     @property
     def hub(self) -> Hub: ...
+
+    def mirrored(self, tool: str) -> tuple[Mirrored, ...]: ...
 
     def answer(self, exchange: Exchange) -> Awaitable[Result]: ...
 

@@ -6,9 +6,16 @@ Source: specification 2026-07-28, basic/transports/streamable-http, "Request Met
 """
 
 import binascii
+import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
 
+import msgspec
+from msgspec import Raw, UnsetType
+
+from bascule.engine.application import Mirrored
 from bascule.errors import HeaderMismatch
 from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import RequestParams
@@ -18,6 +25,9 @@ from bascule.wire.tools import CallToolParams
 VERSION = "mcp-protocol-version"
 METHOD = "mcp-method"
 NAME = "mcp-name"
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_LONGEST_NUMBER = 64
 
 _OPEN, _CLOSE = "=?base64?", "?="
 
@@ -33,6 +43,39 @@ def check(headers: Mapping[str, str], method: str, params: RequestParams, versio
             raise HeaderMismatch("Header mismatch: the Mcp-Name header is missing")
         if not given.isascii() or decode_value(given.strip(" \t"), "Mcp-Name") != name:
             raise HeaderMismatch(f"Header mismatch: the Mcp-Name header {given[:200]!r} is not what the body names")
+
+
+def check_mirrored(headers: Mapping[str, str], mirrored: Iterable[Mirrored], arguments: Raw | UnsetType) -> None:
+    """Raise HeaderMismatch unless the headers repeat the parameters that the tool wants mirrored."""
+    values = {} if isinstance(arguments, UnsetType) else _decode_arguments(arguments)
+    for header, path in mirrored:
+        value: Any = values
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        given = headers.get(header)
+        if value is None and given is None:
+            continue
+        shown = "Mcp-Param-" + header.removeprefix("mcp-param-")
+        if given is None:
+            raise HeaderMismatch(f"Header mismatch: the {shown} header is missing")
+        if not given.isascii() or value is None or not _repeats(decode_value(given.strip(" \t"), shown), value):
+            raise HeaderMismatch(f"Header mismatch: the {shown} header is not what the body says")
+
+
+def _decode_arguments(arguments: Raw) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(arguments, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return {}
+
+
+def _repeats(text: str, value: Any) -> bool:
+    """Whether a header's text is a value of the body; numbers are compared as numbers."""
+    if isinstance(value, bool):
+        return text == ("true" if value else "false")
+    if isinstance(value, int | float):
+        return len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) is not None and Decimal(text) == Decimal(value)
+    return bool(text == value)
 
 
 def named(params: RequestParams) -> str | None:

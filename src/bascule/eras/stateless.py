@@ -31,6 +31,7 @@ from bascule.wire.requests import (
     RequestParams,
 )
 from bascule.wire.results import CacheableResult, Result
+from bascule.wire.tools import CallToolParams
 
 DISCOVER = "server/discover"
 LISTEN = "subscriptions/listen"
@@ -40,6 +41,7 @@ class Stateless:
     """Serves the stateless era for one application."""
 
     def __init__(self, application: Application, make_seal: MakeSeal, marks: Marks | None = None) -> None:
+        self._application = application
         facts = application.facts
         self._ttl_ms = facts.ttl_ms
         self._cache_scope = facts.cache_scope
@@ -92,6 +94,8 @@ class Stateless:
         version = meta.protocol_version
         if inbound.headers is not None:
             headers.check(inbound.headers, name, params, version)
+            if isinstance(params, CallToolParams) and (mirrored := self._application.mirrored(params.name)):
+                headers.check_mirrored(inbound.headers, mirrored, params.arguments)
         if version not in MODERN:
             raise UnsupportedVersion(version, MODERN)
         exchange = self._exchange(name, frame, params, meta, inbound)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
-from bascule.engine.application import Facts
+from bascule.engine.application import Facts, Mirrored
 from bascule.engine.exchange import Exchange
 from bascule.engine.hub import PROMPTS, RESOURCES, TOOLS, Hub
 from bascule.errors import DeclarationError
@@ -248,6 +248,11 @@ class Server:
             ttl_ms=ttl_ms,
             cache_scope=cache_scope,
         )
+
+    def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
+        """The parameters of a tool that an HTTP header must repeat."""
+        found = self._registry.tools.get(tool)
+        return () if found is None else found.mirrored
 
     def answer(self, exchange: Exchange) -> Awaitable[Result]:
         """The result of one exchange. Raises MCPError."""

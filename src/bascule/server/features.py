@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 from msgspec import UNSET, Struct
 
+from bascule.engine.application import Mirrored
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
 from bascule.guards import fold
 from bascule.server.asked import answers_to
 from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
+from bascule.server.mirrored import mirrored_of
 from bascule.server.parameters import Asked
 from bascule.server.results import Output, prompt_messages, resource_contents
 from bascule.server.templates import Template
@@ -65,11 +67,12 @@ class Home(Protocol):
 
 
 class ToolFeature(Struct, frozen=True):
-    """A tool."""
+    """A tool; `mirrored` are the parameters that an HTTP header must repeat."""
 
     name: str
     definition: Tool
     handler: Handler
+    mirrored: tuple[Mirrored, ...] = ()
 
 
 class ResourceFeature(Struct, frozen=True):
@@ -136,8 +139,9 @@ def tool_feature(home: Home, definition: Tool, parameters: Parameters, output: O
             log.exception("tool %s failed (reference %s)", definition.name, reference)
             return _unexpected(definition.name, reference)
 
-    feature = ToolFeature(definition.name, definition, handler)
-    return ToolFeature(definition.name, definition, fold(handler, feature))
+    mirrored = mirrored_of(definition.input_schema, f"tool {definition.name!r}")
+    feature = ToolFeature(definition.name, definition, handler, mirrored)
+    return ToolFeature(definition.name, definition, fold(handler, feature), mirrored)
 
 
 def resource_handler(home: Home, parameters: Parameters, mime_type: str | None, what: str) -> Handler:

@@ -1,0 +1,134 @@
+"""Parameters that a header repeats: what may be declared, and what a request must say twice."""
+
+from base64 import b64encode
+from typing import Annotated
+
+import httpx2
+import pytest
+from msgspec import Meta
+
+from bascule import Client, Server
+from tests.messages import headers, initialize, legacy, request
+from tests.serving import serving
+
+
+def mirrored(name):
+    return Meta(extra_json_schema={"x-mcp-header": name})
+
+
+@pytest.fixture(scope="module")
+def served():
+    app = Server("t")
+
+    @app.tool
+    async def plain(
+        region: Annotated[str, mirrored("Region")] = "",
+        count: Annotated[int, mirrored("Count")] = 0,
+        dry: Annotated[bool, mirrored("Dry-Run")] = False,
+    ) -> str:
+        return f"{region} {count} {dry}"
+
+    nested = {"properties": {"zone": {"type": "string", "x-mcp-header": "Zone"}}, "type": "object"}
+
+    @app.tool(input_schema={"type": "object", "properties": {"where": nested}})
+    async def deep(arguments: dict) -> str:
+        return str(arguments)
+
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+        yield running, http, app
+
+
+def call(served, arguments, extra, tool="plain"):
+    running, http, _ = served
+    message = request("tools/call", {"name": tool, "arguments": arguments})
+    return http.post(running.url, json=message, headers={**headers(message), **extra})
+
+
+def encoded(text):
+    return f"=?base64?{b64encode(text.encode()).decode()}?="
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ({}, {}),
+        ({"region": "eu"}, {"Mcp-Param-Region": "eu"}),
+        ({"region": "eu"}, {"mcp-param-REGION": "eu"}),
+        ({"region": "Zürich "}, {"Mcp-Param-Region": encoded("Zürich ")}),
+        ({"region": ""}, {"Mcp-Param-Region": ""}),
+        ({"region": "=?base64?x"}, {"Mcp-Param-Region": "=?base64?x"}),
+        ({"count": 42, "dry": True}, {"Mcp-Param-Count": "42.0", "Mcp-Param-Dry-Run": "true"}),
+        ({"count": -7}, {"Mcp-Param-Count": "-7"}),
+    ],
+)
+def test_what_is_said_twice_alike_is_served(served, arguments, extra):
+    answer = call(served, arguments, extra)
+    assert answer.status_code == 200, answer.text
+    assert "error" not in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ({"region": "eu"}, {}),
+        ({"region": "eu"}, {"Mcp-Param-Region": "us"}),
+        ({"region": "eu"}, {"Mcp-Param-Region": "EU"}),
+        ({"region": "eu"}, {"Mcp-Param-Region": "=?base64?ZXU?="}),
+        ({"region": "eu"}, {"Mcp-Param-Region": "=?base64?Z!XU=?="}),
+        ({}, {"Mcp-Param-Region": "eu"}),
+        ({"region": None}, {"Mcp-Param-Region": "null"}),
+        ({"count": 42}, {"Mcp-Param-Count": "43"}),
+        ({"count": 42}, {"Mcp-Param-Count": "4_2"}),
+        ({"count": 42}, {"Mcp-Param-Count": "0x2a"}),
+        ({"count": 1}, {"Mcp-Param-Count": "1" + "0" * 100}),
+        ({"dry": True}, {"Mcp-Param-Dry-Run": "True"}),
+        ({"dry": True}, {"Mcp-Param-Dry-Run": "1"}),
+    ],
+)
+def test_what_differs_is_refused_before_the_tool_runs(served, arguments, extra):
+    answer = call(served, arguments, extra)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["error"]["code"] == -32020
+
+
+def test_a_value_deep_inside_is_found(served):
+    assert call(served, {"where": {"zone": "a"}}, {"Mcp-Param-Zone": "a"}, "deep").status_code == 200
+    assert call(served, {"where": {"zone": "a"}}, {}, "deep").status_code == 400
+    assert call(served, {"where": "a"}, {}, "deep").status_code == 200, "the schema refuses it, not the header"
+
+
+async def test_other_transports_and_the_older_era_need_no_headers(served):
+    running, http, app = served
+    async with Client(app) as client:
+        assert not (await client.call_tool("plain", {"region": "eu"})).is_error
+    accept = {"accept": "application/json, text/event-stream"}
+    session = http.post(running.url, json=initialize(), headers=accept).headers["mcp-session-id"]
+    message = legacy("tools/call", {"name": "plain", "arguments": {"region": "eu"}})
+    answer = http.post(running.url, json=message, headers={**accept, "mcp-session-id": session})
+    assert "error" not in answer.json()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"type": "string", "x-mcp-header": ""},
+        {"type": "string", "x-mcp-header": "a b"},
+        {"type": "string", "x-mcp-header": "a:"},
+        {"type": "string", "x-mcp-header": "ä"},
+        {"type": "string", "x-mcp-header": "a\r\nx"},
+        {"type": "string", "x-mcp-header": 5},
+        {"type": "number", "x-mcp-header": "A"},
+        {"type": "object", "x-mcp-header": "A"},
+        {"type": "array", "x-mcp-header": "A"},
+        {"type": ["string", "null"], "x-mcp-header": "A"},
+        {"type": "array", "items": {"type": "string", "x-mcp-header": "A"}},
+        {"anyOf": [{"type": "string", "x-mcp-header": "A"}]},
+        {"type": "string", "x-mcp-header": "Other"},
+    ],
+)
+def test_what_cannot_be_mirrored_is_refused_at_declaration(form):
+    app = Server("t")
+    schema = {"type": "object", "properties": {"p": form, "q": {"type": "string", "x-mcp-header": "other"}}}
+    with pytest.raises(TypeError, match="x-mcp-header|mirrored"):
+        app.tool(input_schema=schema, name="bad")(lambda arguments: "")
