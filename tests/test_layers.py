@@ -63,8 +63,9 @@ LATE_USERS = (
 """Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, and raw
 schemas, whose validator costs a tenth of the cold start."""
 
-LATE_DOORS = {("server/app.py", "bascule.serve")}
-"""Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them."""
+LATE_DOORS = {("server/app.py", "bascule.serve"), ("server/app.py", "bascule.tasks.runner")}
+"""Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them, and
+the first tool that may become a task loads the extension that is built on tools."""
 
 LATE_TARGET = re.compile(r"(bascule(?:\.\w+)*):\w+")
 DATE = re.compile(r"20\d\d-\d\d-\d\d")

@@ -21,6 +21,7 @@ from bascule import (
     ToolError,
 )
 from tests.conformance.server_asking import declare_questions
+from tests.conformance.server_tasks import declare_tasks
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 WAV = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA=="
@@ -200,6 +201,7 @@ def test_prompt_with_image() -> list[PromptMessage]:
 
 
 declare_questions(app)
+declare_tasks(app)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from bascule.engine.asking import Dialogue, Question
 from bascule.engine.hub import Listener
+from bascule.errors import MissingCapability
 from bascule.wire.jsonrpc import Request, RequestId
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel, ProgressToken, RequestParams
 from bascule.wire.results import Result
@@ -108,7 +109,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     `variables` are what a URI template took from the URI that is read; `state` is what the application's lifespans
     yielded; `dialogue` is what was asked and answered so far (None: nothing), `inquire` gets answers to questions in
     the way of the era. Where there is one, `ask` is the back channel that it may use, `release` lets go of the
-    connection, and `listener` hears of changes for a request to listen.
+    connection, `listener` hears of changes for a request to listen, and `task` is what the call has become.
     """
 
     method: str
@@ -132,6 +133,17 @@ class Exchange(Struct, kw_only=True, eq=False):
     variables: Mapping[str, str] = {}
     state: Mapping[Any, Any] = {}
     listener: Listener | None = None
+    task: "TaskHandle | None" = None
+
+
+class TaskHandle(Protocol):
+    """The task that a call has become, as its handler sees it."""
+
+    id: str
+
+    async def status(self, message: str) -> None:
+        """Say, in a sentence for the user, how the work stands."""
+        ...
 
 
 Inquire = Callable[[Exchange, Mapping[str, Question]], Awaitable[Mapping[str, Raw]]]
@@ -142,3 +154,14 @@ class Guard(Protocol):
     """Wraps a handler for one feature, at start; returns `next` itself where it does not apply."""
 
     def __call__(self, next: Handler, feature: Feature) -> Handler: ...
+
+
+def check_capabilities(exchange: Exchange, questions: Mapping[str, Question]) -> None:
+    """Raise MissingCapability unless the client can answer all of these."""
+    missing: dict[str, Any] = {}
+    for question in questions.values():
+        if not exchange.peer.can(question.capability):
+            family, _, detail = question.capability.partition(".")
+            missing.setdefault(family, {}).update({detail: {}} if detail and detail != "form" else {})
+    if missing:
+        raise MissingCapability(missing)

@@ -14,11 +14,10 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.asking import Asking, Dialogue, Question
 from bascule.engine.era import Inbound, Method
-from bascule.engine.exchange import Ask, Conversation, Exchange, Peer
+from bascule.engine.exchange import Ask, Conversation, Exchange, Peer, check_capabilities
 from bascule.engine.hub import check_room
 from bascule.eras.blocks import said_in
 from bascule.eras.methods import SHARED, decoder
-from bascule.eras.rounds import check_capabilities
 from bascule.eras.versions import LEGACY, NEWEST_LEGACY
 from bascule.errors import (
     InternalError,

@@ -20,6 +20,7 @@ from bascule.errors import HeaderMismatch
 from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import RequestParams
 from bascule.wire.resources import ReadResourceParams
+from bascule.wire.tasks import TaskParams
 from bascule.wire.tools import CallToolParams
 
 VERSION = "mcp-protocol-version"
@@ -84,6 +85,8 @@ def named(params: RequestParams) -> str | None:
         return params.name
     if isinstance(params, ReadResourceParams):
         return params.uri
+    if isinstance(params, TaskParams):
+        return params.task_id
     return None
 
 

@@ -17,10 +17,10 @@ from msgspec import UNSET, Raw, Struct
 
 from bascule.engine.application import Application
 from bascule.engine.asking import MAX_ROUNDS, Asking, Dialogue, Question
-from bascule.engine.exchange import Exchange
+from bascule.engine.exchange import Exchange, check_capabilities
 from bascule.engine.ports import MakeSeal, Marks, Unsealable
 from bascule.eras.headers import named
-from bascule.errors import InternalError, InvalidParams, InvalidRequest, MissingCapability
+from bascule.errors import InternalError, InvalidParams, InvalidRequest
 from bascule.wire.inputs import InputParams, InputRequest, InputRequiredResult
 from bascule.wire.results import Result
 
@@ -147,17 +147,6 @@ class Rounds:
         if state.expires < self._clock():
             raise _refused(exchange, "has expired")
         return state
-
-
-def check_capabilities(exchange: Exchange, questions: Mapping[str, Question]) -> None:
-    """Raise MissingCapability unless the client can answer all of these."""
-    missing: dict[str, Any] = {}
-    for question in questions.values():
-        if not exchange.peer.can(question.capability):
-            family, _, detail = question.capability.partition(".")
-            missing.setdefault(family, {}).update({detail: {}} if detail and detail != "form" else {})
-    if missing:
-        raise MissingCapability(missing)
 
 
 def _refused(exchange: Exchange, reason: str) -> InvalidParams:

@@ -31,6 +31,7 @@ from bascule.wire.requests import (
     RequestParams,
 )
 from bascule.wire.results import CacheableResult, Result
+from bascule.wire.tasks import TaskParams, UpdateTaskParams
 from bascule.wire.tools import CallToolParams
 
 DISCOVER = "server/discover"
@@ -55,6 +56,9 @@ class Stateless:
             **shared,
             DISCOVER: Method(decoder(RequestParams), _discover),
             LISTEN: Method(decoder(ListenParams), ask_application),
+            "tasks/get": Method(decoder(TaskParams), ask_application),
+            "tasks/update": Method(decoder(UpdateTaskParams), ask_application),
+            "tasks/cancel": Method(decoder(TaskParams), ask_application),
         }
 
     def open(self, frame: Frame, inbound: Inbound) -> Exchange:

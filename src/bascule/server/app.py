@@ -10,14 +10,14 @@ from typing import Any, Literal, TypeVar, overload
 from bascule.engine.application import Facts, Mirrored
 from bascule.engine.exchange import Exchange
 from bascule.engine.hub import PROMPTS, RESOURCES, TOOLS, Hub
-from bascule.errors import DeclarationError
+from bascule.errors import DeclarationError, MethodNotFound
 from bascule.late import late
 from bascule.server import declare
 from bascule.server.answers import Answers
 from bascule.server.changes import listen
 from bascule.server.completion import suggester
 from bascule.server.context import Context
-from bascule.server.features import Feature, Lifespan, ListResources
+from bascule.server.features import AsTask, Feature, Lifespan, ListResources
 from bascule.server.mounting import prefixed, prefixed_uri
 from bascule.server.pages import PAGE_SIZE
 from bascule.server.registry import Registry, list_of
@@ -26,6 +26,7 @@ from bascule.wire.content import Annotations, Icon, Meta
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
+from bascule.wire.tasks import EXTENSION as TASKS
 from bascule.wire.tools import JSONSchema, ToolAnnotations
 
 _CHANGES = {"listChanged": True}
@@ -64,9 +65,10 @@ class Server:
         self._lifespan = lifespan
         self._registry = Registry(page_size)
         self.hub = Hub()
-        self._answers = Answers(self._registry, self._listen)
+        self._answers = Answers(self._registry, self._listen, self._look_after)
         self._methods = self._answers.methods
         self._workers = Workers()
+        self._tasks: Any = None
         self._mounted: list[Server] = []
         self._parents: list[tuple[Server, str | None]] = []
         self._adopters: list[Callable[[Feature], None]] = []
@@ -88,6 +90,7 @@ class Server:
         input_schema: JSONSchema | None = ...,
         output_schema: JSONSchema | None = ...,
         inline: bool = ...,
+        task: Literal["never", "optional", "required"] = ...,
     ) -> Callable[[Function], Function]: ...
     def tool(
         self,
@@ -103,16 +106,18 @@ class Server:
         input_schema: JSONSchema | None = None,
         output_schema: JSONSchema | None = None,
         inline: bool = False,
+        task: Literal["never", "optional", "required"] = "never",
     ) -> Any:
         """Declare a tool; use it bare or called.
 
         Name and description default to the function's. Type hints become the input schema and are enforced; with
         `input_schema` (JSON Schema 2020-12, kept as given) the function takes one dict instead. A synchronous function
-        runs in a thread unless `inline` says that it is quick and never blocks.
+        runs in a thread unless `inline` says that it is quick and never blocks. With `task` the call goes on after its
+        answer, for clients that know the tasks extension: where it is "required" others are refused.
         Raises DeclarationError where the function cannot be a tool as written.
         """
         options = declare.ToolOptions(
-            name, title, description, annotations, icons, meta, input_schema, output_schema, inline
+            name, title, description, annotations, icons, meta, input_schema, output_schema, inline, self._as_task(task)
         )
 
         def declared(given: Function) -> Function:
@@ -243,6 +248,7 @@ class Server:
                 prompts=dict(_CHANGES) if registry.prompts else None,
                 logging={},
                 completions={} if registry.completes else None,
+                extensions={TASKS: {}} if self._runners() else None,
             ),
             instructions=self._instructions,
             ttl_ms=ttl_ms,
@@ -270,7 +276,11 @@ class Server:
                 state[self] = await stack.enter_async_context(self._lifespan(self))
             for other in self._mounted:
                 state.update(await stack.enter_async_context(other.running()))
-            yield state
+            try:
+                yield state
+            finally:
+                if self._tasks is not None:
+                    await self._tasks.stop()
 
     def context(self, exchange: Exchange) -> Context:
         """The context that a handler of this server gets."""
@@ -325,6 +335,27 @@ class Server:
         self.hub.tell(what)
         for parent, _ in self._parents:
             parent.notify_list_changed(what)
+
+    def _as_task(self, mode: Literal["never", "optional", "required"]) -> AsTask | None:
+        """How a tool becomes a task. The extension is there, and loaded, from the first such tool on."""
+        if mode == "never":
+            return None
+        if self._tasks is None:
+            self._tasks = late("bascule.tasks.runner:Tasks")()
+        make = self._tasks.handler
+        return lambda handler, prelude: make(handler, mode, prelude)
+
+    def _runners(self) -> list[Any]:
+        """Whoever runs tasks: of this server, and of those mounted in it."""
+        own = [] if self._tasks is None else [self._tasks]
+        return own + [runner for other in self._mounted for runner in other._runners()]
+
+    async def _look_after(self, exchange: Exchange) -> Result:
+        runners = self._runners()
+        if not runners:
+            raise MethodNotFound(f"Method not found: {exchange.method}")
+        found: Result = next((one for one in runners if one.knows(exchange)), runners[0]).answer(exchange)
+        return found
 
     async def _listen(self, exchange: Exchange) -> Result:
         return await listen(self.hub, self.facts.capabilities, exchange)

@@ -15,11 +15,11 @@ from bascule.server.questions import Elicit
 async def answers_to(context: Context, asked: Sequence[Asked]) -> dict[str, Any]:
     """The answers by parameter. Raises Declined, NotAnswered, MissingCapability, and Asking where the round ends."""
     able = context.client.can("elicitation")
-    questions = {f"ask-{one.name}": Elicit(one.message, one.annotation) for one in asked if able or one.required}
+    questions = {one.name: Elicit(one.message, one.annotation) for one in asked if able or one.required}
     given = await context.ask_all(questions)
     found: dict[str, Any] = {}
     for one in asked:
-        answer = given.get(f"ask-{one.name}")
+        answer = given.get(one.name)
         if answer is not None and answer.accepted:
             found[one.name] = answer.content
         elif one.required:

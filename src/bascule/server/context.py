@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from bascule.engine.asking import Dialogue
-from bascule.engine.exchange import Exchange, Peer, Principal
+from bascule.engine.exchange import Exchange, Peer, Principal, TaskHandle
 from bascule.errors import NotAnswered
 from bascule.server.questions import FAULTS, Answer, Elicit, Roots, Sample, prepare_all
 from bascule.server.values import encode
@@ -69,6 +69,11 @@ class Context:
     def headers(self) -> Mapping[str, str]:
         """The HTTP request's headers, names in lower case; empty on stdio."""
         return self._exchange.headers or {}
+
+    @property
+    def task(self) -> TaskHandle | None:
+        """The task that this call has become, to report its status; None for a call that is none."""
+        return self._exchange.task
 
     @property
     def _dialogue(self) -> Dialogue:

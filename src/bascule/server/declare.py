@@ -11,6 +11,7 @@ from bascule.server import features
 from bascule.server.completion import completions_of
 from bascule.server.context import Context
 from bascule.server.features import (
+    AsTask,
     Home,
     ListResources,
     Parameters,
@@ -40,6 +41,7 @@ class ToolOptions(NamedTuple):
     input_schema: JSONSchema | None
     output_schema: JSONSchema | None
     inline: bool
+    as_task: AsTask | None = None
 
 
 class ResourceOptions(NamedTuple):
@@ -83,7 +85,7 @@ def tool(home: Home, function: Callable[..., Any], options: ToolOptions) -> Tool
         icons=options.icons,
         meta=options.meta,
     )
-    return features.tool_feature(home, definition, parameters, output, options.inline)
+    return features.tool_feature(home, definition, parameters, output, options.inline, options.as_task)
 
 
 def resource(home: Home, function: Callable[..., Any], options: ResourceOptions) -> ResourceFeature | TemplateFeature:

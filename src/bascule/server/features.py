@@ -122,7 +122,13 @@ def checked_uri(uri: str) -> str:
     return uri
 
 
-def tool_feature(home: Home, definition: Tool, parameters: Parameters, output: Output, inline: bool) -> ToolFeature:
+AsTask = Callable[[Handler, Callable[[Exchange], Awaitable[Any]]], Handler]
+"""Makes a tool's handler one that answers with a task; also given what comes before the task begins."""
+
+
+def tool_feature(
+    home: Home, definition: Tool, parameters: Parameters, output: Output, inline: bool, as_task: AsTask | None = None
+) -> ToolFeature:
     """A tool whose handler decodes, calls and renders."""
     run = _runner(home, parameters, inline)
 
@@ -140,8 +146,21 @@ def tool_feature(home: Home, definition: Tool, parameters: Parameters, output: O
             return _unexpected(definition.name, reference)
 
     mirrored = mirrored_of(definition.input_schema, f"tool {definition.name!r}")
-    feature = ToolFeature(definition.name, definition, handler, mirrored)
-    return ToolFeature(definition.name, definition, fold(handler, feature), mirrored)
+    served = handler if as_task is None else as_task(handler, _prelude(home, parameters))
+    feature = ToolFeature(definition.name, definition, served, mirrored)
+    return ToolFeature(definition.name, definition, fold(served, feature), mirrored)
+
+
+def _prelude(home: Home, parameters: Parameters) -> Callable[[Exchange], Awaitable[Any]]:
+    """What comes before a task begins: its arguments are checked, and its declared questions answered."""
+
+    async def prelude(exchange: Exchange) -> None:
+        params = exchange.params
+        parameters.arguments(params.arguments if isinstance(params, CallToolParams) else UNSET)
+        if parameters.asked:
+            await answers_to(home.context(exchange), parameters.asked)
+
+    return prelude
 
 
 def resource_handler(home: Home, parameters: Parameters, mime_type: str | None, what: str) -> Handler:

@@ -1,0 +1,121 @@
+"""The tasks of one server: which calls become one, and what a client may do with those that are its own.
+
+A task belongs to the principal that began it; to everybody else it is unknown. Tasks are kept in memory, for a while
+and in a bounded number, and end with the server. Source: extension `io.modelcontextprotocol/tasks`.
+"""
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from bascule.engine.exchange import Exchange, Handler
+from bascule.errors import InvalidParams, MissingCapability, ToolError
+from bascule.server.features import failure
+from bascule.tasks.work import Clock, Work
+from bascule.wire.results import EmptyResult, Result
+from bascule.wire.tasks import EXTENSION, TaskParams, UpdateTaskParams
+
+TTL = 3600.0
+POLL = 1.0
+MAX_TASKS = 10_000
+MAX_TASKS_EACH = 100
+"""Seconds for which a task is kept from its creation, and between two looks at it; how many there may be, in all and of
+one caller."""
+
+Mode = Literal["optional", "required"]
+Prelude = Callable[[Exchange], Awaitable[Any]]
+
+
+class Tasks:
+    """Runs calls as tasks, and answers what clients ask about them."""
+
+    def __init__(self, clock: Clock = time.time) -> None:
+        self._clock = clock
+        self._works: OrderedDict[str, Work] = OrderedDict()
+        self._of_owner: Counter[tuple[str, str, str]] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._works)
+
+    def handler(self, handler: Handler, mode: Mode, prelude: Prelude) -> Handler:
+        """A tool's handler that answers with a task, for clients that know the extension.
+
+        `prelude` checks arguments and asks what must be answered before; it may raise Asking and ToolError.
+        """
+
+        async def answer(exchange: Exchange) -> Result:
+            if not exchange.peer.can(EXTENSION):
+                if mode == "required":
+                    raise _missing()
+                return await handler(exchange)
+            try:
+                await prelude(exchange)
+                work = self._begun(exchange, handler)
+            except ToolError as error:
+                return failure(error)
+            return work.shown(TTL, POLL, "task")
+
+        return answer
+
+    def knows(self, exchange: Exchange) -> bool:
+        """Whether the task that a request names is one of these."""
+        return getattr(exchange.params, "task_id", None) in self._works
+
+    def answer(self, exchange: Exchange) -> Result:
+        """The answer to `tasks/get`, `tasks/update` or `tasks/cancel`.
+
+        Raises InvalidParams for a task that is not the caller's, MissingCapability.
+        """
+        work, params = self._own(exchange), exchange.params
+        if exchange.method == "tasks/get":
+            return work.shown(TTL, POLL, "complete")
+        if isinstance(params, UpdateTaskParams):
+            work.answer(params.input_responses)
+        else:
+            work.cancel()
+        return EmptyResult()
+
+    async def stop(self) -> None:
+        """End everything: the server is stopping."""
+        works = list(self._works.values())
+        for work in works:
+            work.cancel()
+        for work in works:
+            await work.ended()
+        self._works.clear()
+        self._of_owner.clear()
+
+    def _begun(self, exchange: Exchange, handler: Handler) -> Work:
+        self._forget_old()
+        if len(self._works) >= MAX_TASKS or self._of_owner[exchange.principal.key] >= MAX_TASKS_EACH:
+            raise ToolError("Too many tasks are kept already; wait until some of them have expired")
+        work = Work(exchange, self._clock)
+        self._works[work.id] = work
+        self._of_owner[work.owner] += 1
+        work.start(handler)
+        return work
+
+    def _own(self, exchange: Exchange) -> Work:
+        if not exchange.peer.can(EXTENSION):
+            raise _missing()
+        self._forget_old()
+        params = exchange.params
+        work = self._works.get(params.task_id) if isinstance(params, TaskParams) else None
+        if work is None or work.owner != exchange.principal.key:
+            raise InvalidParams("Invalid params: there is no such task, or it has expired")
+        return work
+
+    def _forget_old(self) -> None:
+        """Drop the tasks whose time is over; all live equally long, so the oldest are the first."""
+        late = self._clock() - TTL
+        while self._works and (oldest := next(iter(self._works.values()))).created < late:
+            oldest.cancel()
+            del self._works[oldest.id]
+            self._of_owner[oldest.owner] -= 1
+            if not self._of_owner[oldest.owner]:
+                del self._of_owner[oldest.owner]
+
+
+def _missing() -> MissingCapability:
+    return MissingCapability({"extensions": {EXTENSION: {}}})

@@ -1,0 +1,292 @@
+"""Tasks: calls that go on after their answer, looked after by their own caller and by nobody else."""
+
+import asyncio
+from typing import Annotated
+
+import pytest
+from msgspec import UNSET, Raw
+from msgspec.structs import replace
+
+from bascule import Ask, Context, MCPError, Server, ToolError
+from bascule.engine.asking import Asking
+from bascule.engine.exchange import LOCAL, Exchange, Peer, Principal
+from bascule.eras.rounds import Rounds
+from bascule.eras.sealing import Sealer
+from bascule.errors import InvalidParams, MethodNotFound, MissingCapability
+from bascule.tasks import runner, work
+from bascule.wire.requests import ClientCapabilities
+from bascule.wire.tasks import EXTENSION, TaskParams, UpdateTaskParams
+from bascule.wire.tools import CallToolParams
+
+ABLE = Peer("x", None, ClientCapabilities(elicitation={}, extensions={EXTENSION: {}}))
+UNABLE = Peer("x", None, ClientCapabilities(elicitation={}))
+OTHER = Principal(issuer="i", subject="other")
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self):
+        self.now = 1_700_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Caller:
+    """A client of one server, without a wire."""
+
+    def __init__(self, app):
+        self.app = app
+        self.rounds = Rounds(lambda: Sealer([b"a key of sixteen bytes"]))
+
+    def exchange(self, method, params, peer=ABLE, principal=LOCAL):
+        async def unheard(notice):
+            pass
+
+        return Exchange(
+            method=method,
+            request_id=1,
+            params=params,
+            raw_params=None,
+            peer=peer,
+            principal=principal,
+            notify=unheard,
+            inquire=self.rounds.inquire,
+        )
+
+    async def call(self, name, arguments=b"{}", responses=UNSET, **options):
+        params = CallToolParams(name=name, arguments=Raw(arguments), input_responses=responses)
+        exchange = self.exchange("tools/call", params, **options)
+        if responses is not UNSET:
+            self.rounds.resume(exchange, params)
+        return await self.app.answer(exchange)
+
+    async def look(self, task, **options):
+        return await self.app.answer(self.exchange("tasks/get", TaskParams(task_id=task.task_id), **options))
+
+    async def tell(self, task, **responses):
+        params = UpdateTaskParams(
+            task_id=task.task_id, input_responses={key: Raw(value) for key, value in responses.items()}
+        )
+        return await self.app.answer(self.exchange("tasks/update", params))
+
+    async def cancel(self, task):
+        return await self.app.answer(self.exchange("tasks/cancel", TaskParams(task_id=task.task_id)))
+
+    async def settled(self, task, *states):
+        for _ in range(1000):
+            found = await self.look(task)
+            if found.status in states:
+                return found
+            await asyncio.sleep(0)
+        pytest.fail(f"still {found.status}")
+
+
+@pytest.fixture
+def app():
+    app = Server("t")
+    app.go = asyncio.Event()
+    app.left = []
+
+    @app.tool(task="optional")
+    async def wait(ctx: Context, name: str = "x") -> str:
+        if ctx.task is not None:
+            await ctx.task.status("half way")
+        try:
+            await app.go.wait()
+        finally:
+            app.left.append(name)
+        return name
+
+    @app.tool(task="required")
+    async def must(ctx: Context) -> str:
+        raise ToolError("no luck")
+
+    @app.tool(task="optional")
+    async def broken() -> str:
+        raise MCPError("off the protocol", code=-32603, data={"a": 1})
+
+    @app.tool(task="optional")
+    async def ask(ctx: Context) -> str:
+        first = await ctx.elicit("Number?", int)
+        return f"{first.content}"
+
+    @app.tool(task="optional")
+    async def before(name: Annotated[str, Ask("Name?")], number: int = 1) -> str:
+        return f"{name} {number}"
+
+    @app.tool(task="optional")
+    async def big() -> str:
+        return "x" * 100
+
+    @app.tool
+    async def plain() -> str:
+        return "plain"
+
+    return app
+
+
+@pytest.fixture
+async def caller(app):
+    async with app.running():
+        yield Caller(app)
+
+
+async def test_a_call_becomes_a_task_that_can_be_looked_at_until_it_is_done(app, caller):
+    task = await caller.call("wait", b'{"name":"a"}')
+    assert (task.result_type, task.status, task.result, task.error) == ("task", "working", UNSET, UNSET)
+    assert task.created_at.endswith("Z")
+    assert task.ttl_ms == 3_600_000
+    await asyncio.sleep(0)
+    looked = await caller.look(task)
+    assert (looked.result_type, looked.status, looked.status_message) == ("complete", "working", "half way")
+    app.go.set()
+    done = await caller.settled(task, "completed")
+    assert b'"result":"a"' in bytes(done.result)
+    assert (await caller.look(task)).result == done.result, "and again, for as long as it is kept"
+
+
+async def test_a_client_without_the_extension_waits_or_is_refused(app, caller):
+    app.go.set()
+    result = await caller.call("wait", peer=UNABLE)
+    assert result.structured_content["result"] == Raw(b'"x"') or result.structured_content == {"result": "x"}
+    with pytest.raises(MissingCapability) as refused:
+        await caller.call("must", peer=UNABLE)
+    assert refused.value.data == {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+    task = await caller.call("wait")
+    with pytest.raises(MissingCapability):
+        await caller.look(task, peer=UNABLE)
+
+
+async def test_a_tools_failure_completes_the_task_and_a_protocol_error_fails_it(caller):
+    done = await caller.settled(await caller.call("must"), "completed")
+    assert b'"isError":true' in bytes(done.result)
+    failed = await caller.settled(await caller.call("broken"), "failed")
+    assert (failed.error.code, failed.error.message, failed.error.data) == (-32603, "off the protocol", {"a": 1})
+    assert failed.result is UNSET
+
+
+async def test_wrong_arguments_make_no_task(app, caller):
+    result = await caller.call("wait", b'{"name":5}')
+    assert result.is_error
+    assert len(app._tasks) == 0
+
+
+async def test_cancelling_runs_finally_blocks_and_may_be_said_twice(app, caller):
+    task = await caller.call("wait")
+    await asyncio.sleep(0)
+    await caller.cancel(task)
+    assert (await caller.settled(task, "cancelled")).result is UNSET
+    assert app.left == ["x"]
+    await caller.cancel(task)
+    await caller.tell(task, anything=b"1")
+    assert (await caller.look(task)).status == "cancelled"
+
+
+async def test_a_task_that_is_cancelled_before_it_begins_is_cancelled(app, caller):
+    task = await caller.call("wait")
+    await caller.cancel(task)
+    await caller.settled(task, "cancelled")
+    assert app.left == [], "its function was never entered"
+
+
+async def test_what_a_task_asks_is_answered_under_its_key_and_asked_again_under_another(caller):
+    task = await caller.call("ask")
+    asking = await caller.settled(task, "input_required")
+    (key,) = asking.input_requests
+    assert asking.input_requests[key].method == "elicitation/create"
+    await caller.tell(task, unknown=b"1")
+    assert (await caller.look(task)).status == "input_required"
+    await caller.tell(task, **{key: b'{"action":"accept","content":{"value":"no number"}}'})
+    again = await caller.settled(task, "input_required")
+    (other,) = again.input_requests
+    assert other != key, "no key is used twice"
+    await caller.tell(task, **{key: b'{"action":"accept","content":{"value":1}}'})
+    await caller.tell(task, **{other: b'{"action":"accept","content":{"value":2}}'})
+    done = await caller.settled(task, "completed")
+    assert b'"2"' in bytes(done.result)
+
+
+async def test_declared_questions_are_answered_before_the_task_begins(app, caller):
+    with pytest.raises(Asking) as asking:
+        await caller.call("before")
+    assert set(asking.value.questions) == {"name"}
+    assert len(app._tasks) == 0
+    answers = {"name": Raw(b'{"action":"accept","content":{"value":"Ada"}}')}
+    done = await caller.settled(await caller.call("before", responses=answers), "completed")
+    assert b"Ada 1" in bytes(done.result)
+    refused = {"name": Raw(b'{"action":"decline"}')}
+    assert (await caller.call("before", responses=refused)).is_error
+    assert len(app._tasks) == 1
+
+
+async def test_a_task_is_unknown_to_everybody_else(app, caller):
+    task = await caller.call("wait")
+    with pytest.raises(InvalidParams):
+        await caller.look(task, principal=OTHER)
+    with pytest.raises(InvalidParams):
+        await caller.look(replace(task, task_id="guessed"))
+    assert len(task.task_id) >= 32
+
+
+async def test_tasks_are_bounded_for_each_caller_and_in_all(app, caller, monkeypatch):
+    monkeypatch.setattr(runner, "MAX_TASKS_EACH", 2)
+    monkeypatch.setattr(runner, "MAX_TASKS", 3)
+    assert [(await caller.call("wait")).status for _ in range(2)] == ["working", "working"]
+    assert (await caller.call("wait")).is_error
+    assert (await caller.call("wait", principal=OTHER)).status == "working"
+    assert (await caller.call("wait", principal=OTHER)).is_error
+
+
+async def test_a_task_is_forgotten_when_its_time_is_over(app, caller):
+    clock = Clock()
+    app._tasks._clock = clock
+    task = await caller.call("wait")
+    clock.now += runner.TTL - 1
+    assert (await caller.look(task)).status == "working"
+    await asyncio.sleep(0)
+    clock.now += 2
+    with pytest.raises(InvalidParams):
+        await caller.look(task)
+    await asyncio.sleep(0)
+    assert app.left == ["x"], "what still ran was ended"
+    assert len(app._tasks) == 0
+    assert not app._tasks._of_owner
+
+
+async def test_a_result_that_is_too_long_fails_the_task(caller, monkeypatch):
+    monkeypatch.setattr(work, "MAX_RESULT", 50)
+    failed = await caller.settled(await caller.call("big"), "failed")
+    assert "longer than" in failed.error.message
+
+
+async def test_the_end_of_the_server_ends_its_tasks(app):
+    async with app.running():
+        await Caller(app).call("wait")
+        await asyncio.sleep(0)
+    assert app.left == ["x"]
+    assert len(app._tasks) == 0
+
+
+async def test_a_server_without_such_tools_has_no_tasks():
+    app = Server("t")
+
+    @app.tool
+    async def plain() -> str:
+        return "plain"
+
+    assert app.facts.capabilities.extensions is None
+    with pytest.raises(MethodNotFound):
+        await Caller(app).look(type("Named", (), {"task_id": "x"}))
+
+
+async def test_tasks_of_a_mounted_server_are_looked_after_by_the_outer_one(app):
+    outer = Server("outer")
+    outer.mount(app, prefix="in")
+    assert outer.facts.capabilities.extensions == {EXTENSION: {}}
+    async with outer.running():
+        caller = Caller(outer)
+        task = await caller.call("in_wait")
+        app.go.set()
+        assert (await caller.settled(task, "completed")).result is not UNSET
