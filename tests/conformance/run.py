@@ -2,11 +2,11 @@
 
     python -m tests.conformance.run [--leg server|client] [SCENARIO …]
 
-Runs what the two requirement sets name, the scenarios that they do not score included. The server leg runs a whole set
-at once; the client leg runs scenarios singly, two at a time, because started together they starve each other. The
-verdict is read from each scenario's `checks.json`, not from the suite's exit code, which hides warnings and crashes: a
-scenario passes if it checked something, and nothing failed or warned. `expected-failures.yml` lists what does not pass
-yet; an entry that passes is an error, as is a failure that has no entry. Results stay in `.conformance/`.
+Runs what the two requirement sets name, the scenarios that they do not score included, and those of EXTRA. The server
+leg runs a whole set at once; the client leg runs scenarios singly, two at a time, because started together they starve
+each other. The verdict is read from each scenario's `checks.json`, not from the suite's exit code, which hides warnings
+and crashes: a scenario passes if it checked something, and nothing failed or warned. `expected-failures.yml` lists what
+does not pass yet; an entry that passes is an error, as is a failure that has no entry. Results stay in `.conformance/`.
 """
 
 import argparse
@@ -29,6 +29,9 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / ".conformance"
 SUITE = HERE / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 REVISIONS = ("2025-11-25", "2026-07-28")
+EXTRA = ("sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest")
+"""Scenarios of extensions that no requirement set names."""
+
 LEGS = ("server", "client")
 SECONDS = 30  # for one scenario
 
@@ -90,7 +93,7 @@ class Suite:
                     leg = heading[1].lower()
                 elif entry:
                     found.append(Case(entry[2] or leg, entry[1], revision))
-        return found
+        return found + [Case("server", scenario, REVISIONS[-1]) for scenario in EXTRA]
 
 
 def judge(directory: Path, case: Case) -> Outcome:
@@ -122,8 +125,8 @@ def run_server_leg(suite: Suite, cases: list[Case], whole: bool) -> dict[Case, O
             if whole:
                 _, said = suite.run(*place, "--requirements", revision, seconds=SECONDS * 20)
                 (RESULTS / f"server-{revision}.txt").write_text(said)
-            else:
-                for case in wanted:
+            for case in wanted:
+                if not whole or case.scenario in EXTRA:
                     single = ["--scenario", case.scenario, "--spec-version", revision, "--force"]
                     suite.run(*place, *single, seconds=SECONDS * 2)
             outcomes.update({case: judge(directory, case) for case in wanted})

@@ -5,6 +5,7 @@ Written with the public names only, as any author would write it. Names and text
 
 import argparse
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -200,6 +201,7 @@ def test_prompt_with_image() -> list[PromptMessage]:
     return [user(image), user(TextContent("Please analyze the image above."))]
 
 
+app.skills(Path(__file__).parent / "skills")
 declare_questions(app)
 declare_tasks(app)
 

@@ -18,6 +18,7 @@ from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import PaginatedParams, RequestParams
 from bascule.wire.resources import ReadResourceParams
 from bascule.wire.results import Result
+from bascule.wire.skills import DirectoryParams, SkillParams
 from bascule.wire.tools import CallToolParams
 
 
@@ -48,5 +49,8 @@ SHARED: Mapping[str, Method] = {
     "resources/read": Method(decoder(ReadResourceParams), ask_application),
     "prompts/list": Method(decoder(PaginatedParams), ask_application),
     "prompts/get": Method(decoder(GetPromptParams), ask_application),
+    "skills/list": Method(decoder(PaginatedParams), ask_application),
+    "skills/get": Method(decoder(SkillParams), ask_application),
+    "resources/directory/read": Method(decoder(DirectoryParams), ask_application),
     "completion/complete": Method(decoder(CompleteParams), ask_application),
 }

@@ -33,7 +33,7 @@ from bascule.wire.tools import CallToolParams, ListToolsResult
 class Answers:
     """The methods of one registry."""
 
-    def __init__(self, registry: Registry, listen: Handler, look_after: Handler) -> None:
+    def __init__(self, registry: Registry, listen: Handler, look_after: Handler, skills: Handler) -> None:
         self._registry = registry
         self.methods: Mapping[str, Handler] = {
             "tools/list": self._list_tools,
@@ -45,6 +45,9 @@ class Answers:
             "prompts/get": self._get_prompt,
             "completion/complete": self._complete,
             "subscriptions/listen": listen,
+            "skills/list": skills,
+            "skills/get": skills,
+            "resources/directory/read": skills,
             "tasks/get": look_after,
             "tasks/update": look_after,
             "tasks/cancel": look_after,

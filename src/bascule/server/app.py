@@ -3,6 +3,7 @@
 Declaring compiles; answering looks up. Transports meet a server only in `serve`, through `run` and `asgi`.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
@@ -26,6 +27,7 @@ from bascule.wire.content import Annotations, Icon, Meta
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
+from bascule.wire.skills import SKILLS
 from bascule.wire.tasks import EXTENSION as TASKS
 from bascule.wire.tools import JSONSchema, ToolAnnotations
 
@@ -65,10 +67,11 @@ class Server:
         self._lifespan = lifespan
         self._registry = Registry(page_size)
         self.hub = Hub()
-        self._answers = Answers(self._registry, self._listen, self._look_after)
+        self._answers = Answers(self._registry, self._listen, self._look_after, self._of_skills)
         self._methods = self._answers.methods
         self._workers = Workers()
         self._tasks: Any = None
+        self._skills: Any = None
         self._mounted: list[Server] = []
         self._parents: list[tuple[Server, str | None]] = []
         self._adopters: list[Callable[[Feature], None]] = []
@@ -215,6 +218,17 @@ class Server:
 
         return declared
 
+    def skills(self, folder: str | os.PathLike[str]) -> None:
+        """Offer every skill in a folder: each a folder of its own with a SKILL.md. They are read now, and once.
+
+        A server that mounts this one serves their files, and not their list. Needs the extra `skills`.
+        Raises DeclarationError where a skill is not as it must be.
+        """
+        if self._skills is None:
+            self._skills = late("bascule.server.skills:Skills")(self._registry.page_size)
+        for feature in list(self._skills.add(folder)):
+            self._add(feature)
+
     def mount(self, other: "Server", *, prefix: str | None = None) -> None:
         """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
 
@@ -248,7 +262,7 @@ class Server:
                 prompts=dict(_CHANGES) if registry.prompts else None,
                 logging={},
                 completions={} if registry.completes else None,
-                extensions={TASKS: {}} if self._runners() else None,
+                extensions=self._extensions() or None,
             ),
             instructions=self._instructions,
             ttl_ms=ttl_ms,
@@ -349,6 +363,16 @@ class Server:
         """Whoever runs tasks: of this server, and of those mounted in it."""
         own = [] if self._tasks is None else [self._tasks]
         return own + [runner for other in self._mounted for runner in other._runners()]
+
+    def _extensions(self) -> dict[str, Any]:
+        found: dict[str, Any] = {TASKS: {}} if self._runners() else {}
+        return found if self._skills is None else {**found, SKILLS: {"directoryRead": True}}
+
+    async def _of_skills(self, exchange: Exchange) -> Result:
+        if self._skills is None:
+            raise MethodNotFound(f"Method not found: {exchange.method}")
+        found: Result = self._skills.answer(exchange)
+        return found
 
     async def _look_after(self, exchange: Exchange) -> Result:
         runners = self._runners()

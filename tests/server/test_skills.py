@@ -1,0 +1,209 @@
+"""Skills: what is offered of a folder, what is refused, and that nothing outside of it is reached."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bascule import Client, MCPError, Server
+from bascule.errors import DeclarationError
+from bascule.server import skill_files
+from bascule.server.skills import DIRECTORY
+from tests.messages import headers, request
+from tests.serving import serving
+
+httpx2 = pytest.importorskip("httpx2")
+
+MANIFEST = """---
+name: {name}
+description: Does {name}.
+metadata:
+  since: 2024-01-02
+---
+
+Body of {name}.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "skills"
+    for name in ("alpha", "beta-2"):
+        (root / name / "references" / "deep").mkdir(parents=True)
+        (root / name / "SKILL.md").write_text(MANIFEST.format(name=name))
+    (root / "alpha" / "references" / "FORMS.md").write_text("# Forms")
+    (root / "alpha" / "references" / "deep" / "a b.bin").write_bytes(b"\xff\x00")
+    (root / "not-a-skill").mkdir()
+    return root
+
+
+@pytest.fixture
+def app(folder):
+    app = Server("t", page_size=1)
+    app.skills(folder)
+    return app
+
+
+@pytest.fixture
+def ask(app):
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+
+        def asked(method, params=None):
+            message = request(method, params)
+            return http.post(running.url, json=message, headers=headers(message)).json()
+
+        yield asked
+
+
+def test_skills_are_listed_with_a_manifest_that_holds(ask, folder):
+    first = ask("skills/list")["result"]
+    second = ask("skills/list", {"cursor": first["nextCursor"]})["result"]
+    assert "nextCursor" not in second
+    assert first["ttlMs"] >= 0
+    (alpha,), (beta,) = first["skills"], second["skills"]
+    assert alpha["frontmatter"] == {
+        "name": "alpha",
+        "description": "Does alpha.",
+        "metadata": {"since": "2024-01-02"},
+    }
+    files = {one["uri"]: one for one in alpha["resources"]}
+    assert next(iter(files)) == "skill://alpha/SKILL.md"
+    assert set(files) == {
+        "skill://alpha/SKILL.md",
+        "skill://alpha/references/FORMS.md",
+        "skill://alpha/references/deep/a%20b.bin",
+    }
+    forms = (folder / "alpha" / "references" / "FORMS.md").read_bytes()
+    assert files["skill://alpha/references/FORMS.md"] == {
+        "uri": "skill://alpha/references/FORMS.md",
+        "digest": "sha256:" + hashlib.sha256(forms).hexdigest(),
+        "size": len(forms),
+    }
+    assert ask("skills/get", {"uri": beta["uri"]})["result"]["skill"] == beta
+
+
+def test_directories_are_read_level_by_level(ask):
+    found = []
+    cursor = {}
+    while True:
+        page = ask("resources/directory/read", {"uri": "skill://alpha", **cursor})["result"]
+        found += page["resources"]
+        if "nextCursor" not in page:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    assert [(one["uri"], one.get("mimeType")) for one in found] == [
+        ("skill://alpha/SKILL.md", "text/markdown"),
+        ("skill://alpha/references", DIRECTORY),
+    ]
+    inner = ask("resources/directory/read", {"uri": "skill://alpha/references/deep"})["result"]["resources"]
+    assert [one["uri"] for one in inner] == ["skill://alpha/references/deep/a%20b.bin"]
+
+
+@pytest.mark.parametrize("uri", ["skill://none", "skill://alpha/SKILL.md", "skill://alpha/..", "file:///etc", ""])
+def test_what_is_no_directory_cannot_be_read_as_one(ask, uri):
+    assert ask("resources/directory/read", {"uri": uri})["error"]["code"] == -32602
+
+
+@pytest.mark.parametrize("uri", ["skill://none/SKILL.md", "skill://alpha", "skill://alpha/../beta-2/SKILL.md"])
+def test_what_is_no_skill_is_not_found(ask, uri):
+    assert ask("skills/get", {"uri": uri})["error"]["code"] == -32602
+
+
+async def test_files_are_read_as_resources_and_stay_as_they_were_promised(app, folder):
+    async with Client(app) as client:
+        listed = {one.uri: one for one in await client.list_resources()}
+        manifest = listed["skill://alpha/SKILL.md"]
+        assert (manifest.name, manifest.description, manifest.mime_type) == ("alpha", "Does alpha.", "text/markdown")
+        (folder / "alpha" / "SKILL.md").write_text("changed meanwhile")
+        (contents,) = (await client.read_resource("skill://alpha/SKILL.md")).contents
+        assert contents.text == MANIFEST.format(name="alpha")
+        (contents,) = (await client.read_resource("skill://alpha/references/deep/a%20b.bin")).contents
+        assert contents.blob == "/wA="
+
+
+def test_a_server_without_skills_has_no_such_methods():
+    app = Server("t")
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+        for method in ("skills/list", "skills/get", "resources/directory/read"):
+            message = request(method, {"uri": "skill://a"})
+            answer = http.post(running.url, json=message, headers=headers(message)).json()
+            assert answer["error"]["code"] == -32601
+    assert app.facts.capabilities.extensions is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no front matter", "front matter"),
+        ("---\nname: alpha\n", "front matter"),
+        ("---\nname: alpha\n---\n", "description"),
+        ("---\nname: other\ndescription: d\n---\n", "name of its folder"),
+        ("---\nname: alpha\ndescription: ' '\n---\n", "description"),
+        ("---\n[1, 2]\n---\n", "mapping"),
+        ("---\nname: alpha\ndescription: d\nx: &a [1]\ny: *a\n---\n", "valid YAML"),
+        ("---\nname: alpha\ndescription: d\nx: !!python/object/apply:os.system ['true']\n---\n", "valid YAML"),
+        ("---\nname: alpha\ndescription: d\nmetadata: {io.modelcontextprotocol/x: 1}\n---\n", "protocol's own"),
+        ("---\na: {" + "[" * 5000 + "\n---\n", "valid YAML|nests"),
+    ],
+)
+def test_a_skill_that_is_not_as_it_must_be_is_refused(folder, text, reason):
+    (folder / "alpha" / "SKILL.md").write_text(text)
+    with pytest.raises(DeclarationError, match=reason) as refused:
+        Server("t").skills(folder)
+    assert str(folder) not in str(refused.value), "no path of the machine"
+
+
+@pytest.mark.parametrize("name", ["Alpha", "a--b", "-a", "a_b", "a" * 65])
+def test_a_skill_of_another_name_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "SKILL.md").write_text(MANIFEST.format(name=name))
+    with pytest.raises(DeclarationError, match="needs a name"):
+        Server("t").skills(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../secret", "../beta-2/SKILL.md", "/etc"])
+def test_no_link_leads_out_of_a_skill(folder, target):
+    (folder.parent / "secret").write_text("secret")
+    (folder / "alpha" / "link").symlink_to(target)
+    with pytest.raises(DeclarationError, match="leads out"):
+        Server("t").skills(folder)
+
+
+def test_a_skill_is_bounded_in_number_and_size(folder, monkeypatch):
+    monkeypatch.setattr(skill_files, "MAX_BYTES", 50)
+    with pytest.raises(DeclarationError, match="more than"):
+        Server("t").skills(folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(skill_files, "MAX_FILES", 1)
+    with pytest.raises(DeclarationError, match="more than"):
+        Server("t").skills(folder)
+
+
+def test_no_folder_and_no_skill_are_said(tmp_path, folder):
+    with pytest.raises(DeclarationError, match="not there"):
+        Server("t").skills(tmp_path / "none")
+    with pytest.raises(DeclarationError, match="no skill"):
+        Server("t").skills(folder / "not-a-skill")
+    app = Server("t")
+    app.skills(folder)
+    with pytest.raises(DeclarationError, match="already"):
+        app.skills(folder)
+
+
+@given(st.text(max_size=200))
+def test_no_front_matter_does_worse_than_be_refused(text):
+    try:
+        found = skill_files._front_matter("alpha", f"---\n{text}\n---\n".encode("utf-8", "replace"))
+    except DeclarationError:
+        return
+    assert isinstance(found, dict)
+
+
+async def test_a_mounting_server_serves_the_files(app):
+    outer = Server("outer")
+    outer.mount(app)
+    async with Client(outer) as client:
+        assert (await client.read_resource("skill://alpha/SKILL.md")).contents[0].text.startswith("---")
+        with pytest.raises(MCPError):
+            await client._call("skills/list", {})
