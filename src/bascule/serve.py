@@ -74,6 +74,8 @@ def asgi(
         allowed_hosts=[*http.allowed_hosts, *allowed_hosts],
         allowed_origins=[*http.allowed_origins, *allowed_origins],
     )
+    if widened.sealing_keys:
+        application.use_secrets(widened.sealing_keys)
     marks = late("bascule.stores.memory:MemoryMarks")() if widened.single_use_state else None
     server: HttpServer = late("bascule.transports.http_server:HttpServer")(
         application, widened, _handshake_endpoint, _legacy_endpoint, _make_seal(widened.sealing_keys), marks

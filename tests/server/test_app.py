@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from bascule import (
     Client,
@@ -395,3 +395,51 @@ async def test_whatever_a_handler_throws_is_one_failed_call_and_never_the_server
             await client.read_resource("x://y")
         assert caught.value.code == -32603
         assert (await client.list_tools())[0].name == "throws"
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_resource_may_have_caching_hints_of_its_own(era):
+    app = Server("t", cache_ttl_ms=5)
+
+    @app.resource("note://fresh", cache_ttl_ms=60_000, cache_scope="public")
+    async def fresh() -> str:
+        return "fresh"
+
+    @app.resource("note://usual")
+    async def usual() -> str:
+        return "usual"
+
+    async with Client(app, era=era) as client:
+        hints = [(await client.read_resource(f"note://{name}")) for name in ("fresh", "usual")]
+    expected = [(60_000, "public"), (5, "private")] if era == "modern" else [(UNSET, UNSET)] * 2
+    assert [(one.ttl_ms, one.cache_scope) for one in hints] == expected
+
+
+async def test_cursors_are_signed_and_known_to_whoever_has_the_secret():
+    def served(*secrets):
+        app = Server("t", page_size=1)
+        for name in ("a", "b", "c"):
+            app.tool(name=name)(lambda: 1)
+        if secrets:
+            app.use_secrets(secrets)
+        return app
+
+    async def cursor_of(app):
+        async with Client(app) as client:
+            return (await client._call("tools/list", {})).next_cursor
+
+    async def second(app, cursor):
+        async with Client(app) as client:
+            return (await client._call("tools/list", {"cursor": cursor})).tools[0].name
+
+    cursor = await cursor_of(served("old secret"))
+    assert await second(served("old secret"), cursor) == "b"
+    assert await second(served("new secret", "old secret"), cursor) == "b", "keys rotate"
+    for other in (served(), served("new secret")):
+        with pytest.raises(MCPError) as refused:
+            await second(other, cursor)
+        assert refused.value.code == -32602
+    for at in range(0, len(cursor), 3):
+        changed = cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :]
+        with pytest.raises(MCPError):
+            await second(served("old secret"), changed)

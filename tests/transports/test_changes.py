@@ -113,7 +113,8 @@ def test_a_listener_that_asked_for_nothing_hears_nothing(app):
 def test_a_client_that_leaves_is_forgotten(app):
     with serving(app) as running, httpx2.Client(timeout=10) as http:
         with listen(http, running.url, EVERYTHING) as response:
-            Stream(response).next()
+            stream = Stream(response)
+            assert stream.next()["method"] == "notifications/subscriptions/acknowledged"
             assert len(app.hub.listeners) == 1
         gone = threading.Event()
         for _ in range(200):

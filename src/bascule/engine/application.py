@@ -1,6 +1,6 @@
 """What a transport needs of an application: its facts, its answers and its lifespan. `server.app.Server` is one."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -43,6 +43,8 @@ class Application(Protocol):
 
     @property
     def hub(self) -> Hub: ...
+
+    def use_secrets(self, secrets: Sequence[str]) -> None: ...
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]: ...
 

@@ -32,7 +32,7 @@ from bascule.wire.jsonrpc import ErrorObject, Frame
 from bascule.wire.lifecycle import InitializeParams, InitializeResult, SetLevelParams
 from bascule.wire.notices import SubscribeParams
 from bascule.wire.requests import ClientCapabilities, RequestParams
-from bascule.wire.results import EmptyResult, Result
+from bascule.wire.results import CacheableResult, EmptyResult, Result
 
 INITIALIZE = "initialize"
 _RESOURCE_NOT_FOUND = -32002
@@ -107,7 +107,9 @@ class Handshake:
         raise InternalError("A question could not be asked") from asking
 
     def stamp(self, exchange: Exchange, result: Result) -> Result:
-        """The result, its content said in the blocks that the client's revision knows."""
+        """The result, its content said in the blocks that the client's revision knows, and without caching hints."""
+        if isinstance(result, CacheableResult):
+            result.ttl_ms = result.cache_scope = UNSET
         said_in(exchange.peer.protocol_version, result)
         return result
 

@@ -106,7 +106,7 @@ class Answers:
             found: list[Resource] = [feature.definition for feature in self._registry.resources.values()]
             for listed in await asyncio.gather(*(lister(exchange) for lister in listers)):
                 found.extend(listed)
-            pages = Pages(found, self._registry.page_size)
+            pages = Pages(found, self._registry.page_size, self._registry.cursor_keys)
         page = pages.page(_cursor(exchange))
         return ListResourcesResult(resources=page.items, next_cursor=page.next_cursor)
 

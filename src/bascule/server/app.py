@@ -142,14 +142,17 @@ class Server:
         icons: list[Icon] | None = None,
         meta: Meta | None = None,
         list: ListResources | None = None,
+        cache_ttl_ms: int | None = None,
+        cache_scope: CacheScope | None = None,
     ) -> Callable[[Function], Function]:
         """Declare a resource, or with `{variables}` in the URI (RFC 6570, up to level 3) a family of them.
 
         A template's variables are the function's parameters. `list(ctx)` names the members for `resources/list`.
+        `cache_ttl_ms` and `cache_scope` are caching hints for what is read, in place of the server's.
         Raises DeclarationError where the function does not fit the URI.
         """
         options = declare.ResourceOptions(
-            uri, name, title, description, mime_type, size, annotations, icons, meta, list
+            uri, name, title, description, mime_type, size, annotations, icons, meta, list, cache_ttl_ms, cache_scope
         )
 
         def declared(given: Function) -> Function:
@@ -225,7 +228,7 @@ class Server:
         Raises DeclarationError where a skill is not as it must be.
         """
         if self._skills is None:
-            self._skills = late("bascule.server.skills:Skills")(self._registry.page_size)
+            self._skills = late("bascule.server.skills:Skills")(self._registry)
         for feature in list(self._skills.add(folder)):
             self._add(feature)
 
@@ -268,6 +271,10 @@ class Server:
             ttl_ms=ttl_ms,
             cache_scope=cache_scope,
         )
+
+    def use_secrets(self, secrets: Sequence[str]) -> None:
+        """Sign cursors with these secrets, newest first, so that every process that has them knows them."""
+        self._registry.use_secrets(secrets)
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""

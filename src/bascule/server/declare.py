@@ -26,6 +26,7 @@ from bascule.server.templates import Template
 from bascule.wire.content import Annotations, Icon, Meta
 from bascule.wire.prompts import Prompt, PromptArgument
 from bascule.wire.resources import Resource, ResourceTemplate
+from bascule.wire.results import CacheScope
 from bascule.wire.tools import JSONSchema, Tool, ToolAnnotations
 
 
@@ -57,6 +58,8 @@ class ResourceOptions(NamedTuple):
     icons: list[Icon] | None
     meta: Meta | None
     list: ListResources | None
+    cache_ttl_ms: int | None = None
+    cache_scope: CacheScope | None = None
 
 
 class PromptOptions(NamedTuple):
@@ -93,7 +96,9 @@ def resource(home: Home, function: Callable[..., Any], options: ResourceOptions)
     name = options.name or _name_of(function, "resource")
     what = f"resource {options.uri!r}"
     signature = Signature(function, what=what, context_type=Context)
-    handler = features.resource_handler(home, signature, options.mime_type, what)
+    handler = features.resource_handler(
+        home, signature, options.mime_type, what, (options.cache_ttl_ms, options.cache_scope)
+    )
     described = options.description or signature.description
     if "{" in options.uri:
         return _template(home, signature, options, name, described, handler)

@@ -26,7 +26,7 @@ from bascule.server.templates import Template
 from bascule.wire.content import TextContent
 from bascule.wire.prompts import GetPromptResult, Prompt
 from bascule.wire.resources import ReadResourceParams, ReadResourceResult, Resource, ResourceTemplate
-from bascule.wire.results import Result
+from bascule.wire.results import CacheScope, Result
 from bascule.wire.tools import CallToolParams, CallToolResult, Tool
 
 log = logging.getLogger("bascule")
@@ -163,15 +163,22 @@ def _prelude(home: Home, parameters: Parameters) -> Callable[[Exchange], Awaitab
     return prelude
 
 
-def resource_handler(home: Home, parameters: Parameters, mime_type: str | None, what: str) -> Handler:
-    """A handler that reads a resource, its parameters taken from the URI."""
+def resource_handler(
+    home: Home, parameters: Parameters, mime_type: str | None, what: str, cache: tuple[int | None, CacheScope | None]
+) -> Handler:
+    """A handler that reads a resource, its parameters taken from the URI; `cache` are hints of its own."""
+    ttl_ms, scope = cache
     read = _reader(home, parameters, what)
 
     async def handler(exchange: Exchange) -> Result:
         params = exchange.params
         uri = params.uri if isinstance(params, ReadResourceParams) else ""
         value = await read(exchange, exchange.variables)
-        return ReadResourceResult(contents=resource_contents(value, uri, mime_type))
+        return ReadResourceResult(
+            contents=resource_contents(value, uri, mime_type),
+            ttl_ms=UNSET if ttl_ms is None else ttl_ms,
+            cache_scope=UNSET if scope is None else scope,
+        )
 
     return handler
 

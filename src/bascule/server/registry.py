@@ -3,7 +3,9 @@
 Keeps what was declared, in the order of declaration; answers look-ups; knows no protocol method.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 
 from bascule.engine.hub import RESOURCES
 from bascule.errors import DeclarationError
@@ -24,6 +26,8 @@ class Registry:
         self.resources: dict[str, ResourceFeature] = {}
         self.templates: dict[str, TemplateFeature] = {}
         self.prompts: dict[str, PromptFeature] = {}
+        self.cursor_keys: list[bytes] = [os.urandom(32)]
+        """What signs the cursors of lists, newest first."""
         self._pages: dict[str, Pages] = {}
 
     def __iter__(self) -> Iterator[Feature]:
@@ -31,6 +35,13 @@ class Registry:
         yield from self.resources.values()
         yield from self.templates.values()
         yield from self.prompts.values()
+
+    def use_secrets(self, secrets: Sequence[str]) -> None:
+        """Sign cursors with these, newest first, so that others with the same secrets know them."""
+        self.cursor_keys = [
+            blake2b(b"bascule cursor key\0" + secret.encode(), digest_size=32).digest() for secret in secrets
+        ]
+        self._pages.clear()
 
     def add(self, feature: Feature) -> None:
         """Take a feature in. Raises DeclarationError where its name or URI is taken."""
@@ -88,7 +99,7 @@ class Registry:
         found = self._pages.get(family)
         if found is None:
             features: Mapping[str, Feature] = getattr(self, family)
-            found = Pages([feature.definition for feature in features.values()], self.page_size)
+            found = Pages([feature.definition for feature in features.values()], self.page_size, self.cursor_keys)
             self._pages[family] = found
         return found
 

@@ -6,14 +6,15 @@ Loaded by `app.skills`; needs the extra `skills`. Source: SEP-2640.
 import base64
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import DeclarationError, InvalidParams
 from bascule.server.features import ResourceFeature
 from bascule.server.pages import Pages
+from bascule.server.registry import Registry
 from bascule.server.skill_files import MANIFEST, SkillFolder, digest, read_all
 from bascule.wire.content import ResourceContents
 from bascule.wire.resources import ReadResourceResult, Resource
@@ -35,10 +36,9 @@ _MARKDOWN = "text/markdown"
 class Skills:
     """The skills of one server."""
 
-    def __init__(self, page_size: int) -> None:
-        self._page_size = page_size
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._skills: dict[str, Skill] = {}
-        self._pages = Pages([], page_size)
         self._directories: dict[str, dict[str, Resource]] = {}
 
     def add(self, folder: str | os.PathLike[str]) -> Iterator[ResourceFeature]:
@@ -53,7 +53,6 @@ class Skills:
                 resource = _resource(one, path, data)
                 self._place(one, path, resource)
                 yield ResourceFeature(resource.name, resource, _reader(resource, data))
-        self._pages = Pages(list(self._skills.values()), self._page_size)
 
     def answer(self, exchange: Exchange) -> Result:
         """The answer to `skills/list`, `skills/get` or `resources/directory/read`. Raises InvalidParams."""
@@ -67,10 +66,13 @@ class Skills:
             children = self._directories.get(params.uri.rstrip("/"))
             if children is None:
                 raise InvalidParams("Invalid params: there is no such directory", data={"uri": params.uri})
-            page = Pages(list(children.values()), self._page_size).page(params.cursor)
+            page = self._paged(list(children.values())).page(params.cursor)
             return ReadDirectoryResult(resources=page.items, next_cursor=page.next_cursor)
-        page = self._pages.page(getattr(params, "cursor", UNSET))
+        page = self._paged(list(self._skills.values())).page(getattr(params, "cursor", UNSET))
         return ListSkillsResult(skills=page.items, next_cursor=page.next_cursor)
+
+    def _paged(self, items: Sequence[Struct]) -> Pages:
+        return Pages(items, self._registry.page_size, self._registry.cursor_keys)
 
     def _place(self, skill: SkillFolder, path: str, resource: Resource) -> None:
         """Put a file into its directory, and each directory into the one above."""
