@@ -14,6 +14,7 @@ from bascule.eras.rounds import Rounds
 from bascule.eras.sealing import Sealer
 from bascule.errors import InvalidParams, MethodNotFound, MissingCapability
 from bascule.tasks import runner, work
+from bascule.wire.notices import ListenParams, SubscriptionFilter
 from bascule.wire.requests import ClientCapabilities
 from bascule.wire.tasks import EXTENSION, TaskParams, UpdateTaskParams
 from bascule.wire.tools import CallToolParams
@@ -279,6 +280,47 @@ async def test_a_server_without_such_tools_has_no_tasks():
     assert app.facts.capabilities.extensions is None
     with pytest.raises(MethodNotFound):
         await Caller(app).look(type("Named", (), {"task_id": "x"}))
+
+
+async def listening(caller, wanted, **options):
+    """A listener, and the queue of what it hears."""
+    heard = asyncio.Queue()
+    exchange = caller.exchange("subscriptions/listen", ListenParams(notifications=wanted), **options)
+
+    async def notify(notice):
+        heard.put_nowait(notice)
+
+    exchange.notify = notify
+    task = asyncio.create_task(caller.app.answer(exchange))
+    await asyncio.sleep(0)
+    return task, heard
+
+
+async def test_a_listener_hears_what_becomes_of_its_own_tasks(app, caller):
+    task = await caller.call("ask")
+    foreign = await caller.call("wait", principal=OTHER)
+    wanted = SubscriptionFilter(task_ids=[task.task_id, foreign.task_id, "guessed"])
+    listener, heard = await listening(caller, wanted)
+    acknowledged = await heard.get()
+    assert acknowledged.params.notifications.task_ids == [task.task_id]
+    asking = await caller.settled(task, "input_required")
+    (key,) = asking.input_requests
+    await caller.tell(task, **{key: b'{"action":"accept","content":{"value":2}}'})
+    while True:
+        notice = await asyncio.wait_for(heard.get(), 5)
+        assert notice.method == "notifications/tasks"
+        assert (notice.params.task_id, notice.params.result_type) == (task.task_id, UNSET)
+        if notice.params.status == "completed":
+            break
+    assert b'"2"' in bytes(notice.params.result)
+    listener.cancel()
+
+
+async def test_a_client_without_the_extension_cannot_listen_to_tasks(app, caller):
+    listener, _ = await listening(caller, SubscriptionFilter(task_ids=["x"]), peer=UNABLE)
+    with pytest.raises(MissingCapability):
+        await listener
+    assert not app.hub.listeners
 
 
 async def test_tasks_of_a_mounted_server_are_looked_after_by_the_outer_one(app):

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 from bascule.errors import MCPError
 
 TOOLS, PROMPTS, RESOURCES = "tools", "prompts", "resources"
+TASK_TOPIC = "\0task "
+"""What the topic of a task begins with; no URI begins so."""
+
 LISTS = (TOOLS, PROMPTS, RESOURCES)
 
 MAX_LISTENERS = 10_000

@@ -362,7 +362,7 @@ class Server:
         if mode == "never":
             return None
         if self._tasks is None:
-            self._tasks = late("bascule.tasks.runner:Tasks")()
+            self._tasks = late("bascule.tasks.runner:Tasks")(self._tell_of_task)
         make = self._tasks.handler
         return lambda handler, prelude: make(handler, mode, prelude)
 
@@ -389,7 +389,16 @@ class Server:
         return found
 
     async def _listen(self, exchange: Exchange) -> Result:
-        return await listen(self.hub, self.facts.capabilities, exchange)
+        return await listen(self.hub, self.facts.capabilities, self._watch_task, exchange)
+
+    def _watch_task(self, exchange: Exchange, task_id: str) -> Result | None:
+        shown: list[Result | None] = [runner.watch(exchange, task_id) for runner in self._runners()]
+        return next((one for one in shown if one is not None), None)
+
+    def _tell_of_task(self, topic: str) -> None:
+        self.hub.tell(topic)
+        for parent, _ in self._parents:
+            parent._tell_of_task(topic)
 
     def _remove(self, family: str, key: str) -> None:
         feature = self._registry.remove(family, key)

@@ -6,9 +6,12 @@ Source: specification 2026-07-28, basic/patterns/subscriptions.
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any, Protocol
+
+from msgspec import UNSET
 
 from bascule.engine.exchange import Exchange
-from bascule.engine.hub import PROMPTS, RESOURCES, TOOLS, Hub
+from bascule.engine.hub import MAX_TOPICS, PROMPTS, RESOURCES, TASK_TOPIC, TOOLS, Hub
 from bascule.engine.notices import notice_of
 from bascule.errors import InvalidParams
 from bascule.wire.jsonrpc import Request
@@ -16,6 +19,7 @@ from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.notices import (
     ACKNOWLEDGED,
     SUBSCRIPTION_KEY,
+    TASK_CHANGED,
     AcknowledgedParams,
     ListenParams,
     SubscriptionFilter,
@@ -23,12 +27,24 @@ from bascule.wire.notices import (
 from bascule.wire.results import EmptyResult, Result
 
 
-async def listen(hub: Hub, offered: ServerCapabilities, exchange: Exchange) -> Result:
-    """Tell a client of the changes that it wants to hear of. Raises InvalidParams, and TooMany (503)."""
+class WatchTasks(Protocol):
+    """Shows a caller's own tasks to a listener."""
+
+    def __call__(self, exchange: Exchange, task_id: str) -> Result | None:
+        """The task as it stands; None for one that is not the caller's. Raises MissingCapability."""
+        ...
+
+
+async def listen(hub: Hub, offered: ServerCapabilities, watch: WatchTasks, exchange: Exchange) -> Result:
+    """Tell a client of the changes that it wants to hear of.
+
+    Raises InvalidParams, TooMany (503), and MissingCapability for tasks where the client does not know them.
+    """
     params = exchange.params
     if not isinstance(params, ListenParams):
         raise InvalidParams("Invalid params: the notifications are missing")
     granted = _granted(params.notifications, offered)
+    granted.task_ids = [one for one in params.notifications.task_ids[:MAX_TOPICS] if watch(exchange, one) is not None]
     meta = {SUBSCRIPTION_KEY: exchange.request_id}
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -44,10 +60,21 @@ async def listen(hub: Hub, offered: ServerCapabilities, exchange: Exchange) -> R
             await changed.wait()
             changed.clear()
             for topic in listener.take():
-                await exchange.notify(notice_of(topic, meta))
+                if (notice := _notice(topic, meta, watch, exchange)) is not None:
+                    await exchange.notify(notice)
         return EmptyResult(meta=dict(meta))
     finally:
         listener.close()
+
+
+def _notice(topic: str, meta: dict[str, Any], watch: WatchTasks, exchange: Exchange) -> Request | None:
+    """What is told of a topic; nothing of a task that is forgotten."""
+    if not topic.startswith(TASK_TOPIC):
+        return notice_of(topic, meta)
+    task = watch(exchange, topic.removeprefix(TASK_TOPIC))
+    if task is not None:
+        task.result_type, task.meta = UNSET, meta
+    return None if task is None else Request(TASK_CHANGED, task)
 
 
 def _granted(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:
@@ -67,4 +94,5 @@ def _topics(granted: SubscriptionFilter) -> list[str]:
         PROMPTS: granted.prompts_list_changed,
         RESOURCES: granted.resources_list_changed,
     }
-    return [topic for topic, wanted in lists.items() if wanted] + granted.resource_subscriptions
+    tasks = [TASK_TOPIC + task_id for task_id in granted.task_ids]
+    return [topic for topic, wanted in lists.items() if wanted] + granted.resource_subscriptions + tasks

@@ -14,7 +14,7 @@ from bascule.errors import InvalidParams, MissingCapability, ToolError
 from bascule.server.features import failure
 from bascule.tasks.work import Clock, Work
 from bascule.wire.results import EmptyResult, Result
-from bascule.wire.tasks import EXTENSION, TaskParams, UpdateTaskParams
+from bascule.wire.tasks import EXTENSION, TaskParams, TaskResult, UpdateTaskParams
 
 TTL = 3600.0
 POLL = 1.0
@@ -30,7 +30,9 @@ Prelude = Callable[[Exchange], Awaitable[Any]]
 class Tasks:
     """Runs calls as tasks, and answers what clients ask about them."""
 
-    def __init__(self, clock: Clock = time.time) -> None:
+    def __init__(self, tell: Callable[[str], None], clock: Clock = time.time) -> None:
+        """`tell` is told the topic of a task whose state has changed."""
+        self._tell = tell
         self._clock = clock
         self._works: OrderedDict[str, Work] = OrderedDict()
         self._of_owner: Counter[tuple[str, str, str]] = Counter()
@@ -62,6 +64,13 @@ class Tasks:
         """Whether the task that a request names is one of these."""
         return getattr(exchange.params, "task_id", None) in self._works
 
+    def watch(self, exchange: Exchange, task_id: str) -> TaskResult | None:
+        """A task for a listener; None for one that is not the caller's. Raises MissingCapability."""
+        if not exchange.peer.can(EXTENSION):
+            raise _missing()
+        work = self._works.get(task_id)
+        return work.shown(TTL, POLL, "complete") if work is not None and work.owner == exchange.principal.key else None
+
     def answer(self, exchange: Exchange) -> Result:
         """The answer to `tasks/get`, `tasks/update` or `tasks/cancel`.
 
@@ -90,7 +99,7 @@ class Tasks:
         self._forget_old()
         if len(self._works) >= MAX_TASKS or self._of_owner[exchange.principal.key] >= MAX_TASKS_EACH:
             raise ToolError("Too many tasks are kept already; wait until some of them have expired")
-        work = Work(exchange, self._clock)
+        work = Work(exchange, self._clock, self._tell)
         self._works[work.id] = work
         self._of_owner[work.owner] += 1
         work.start(handler)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from bascule.engine.asking import Dialogue, Question
 from bascule.engine.exchange import Exchange, Handler, check_capabilities
+from bascule.engine.hub import TASK_TOPIC
 from bascule.errors import MCPError
 from bascule.wire.inputs import InputRequest
 from bascule.wire.jsonrpc import ErrorObject, Request, encode
@@ -31,7 +32,8 @@ Clock = Callable[[], float]
 class Work:
     """A task. `created` and `updated` are seconds since the epoch."""
 
-    def __init__(self, exchange: Exchange, clock: Clock) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self.id = secrets.token_urlsafe(24)
         self.owner = exchange.principal.key
         self.created = self.updated = clock()
@@ -159,6 +161,7 @@ class Work:
     def _touch(self, state: Status) -> None:
         self._state = state
         self.updated = self._clock()
+        self._tell(TASK_TOPIC + self.id)
 
 
 def _posed(question: Question) -> InputRequest:
