@@ -262,6 +262,17 @@ async def test_a_result_that_is_too_long_fails_the_task(caller, monkeypatch):
     assert "longer than" in failed.error.message
 
 
+async def test_all_results_together_are_bounded_and_room_comes_back_with_time(app, caller, monkeypatch):
+    clock = Clock()
+    app._tasks._clock = clock
+    monkeypatch.setattr(runner, "MAX_KEPT", 400)
+    assert (await caller.settled(await caller.call("big"), "completed", "failed")).status == "completed"
+    failed = await caller.settled(await caller.call("big"), "completed", "failed")
+    assert "room" in failed.error.message
+    clock.now += runner.TTL + 1
+    assert (await caller.settled(await caller.call("big"), "completed", "failed")).status == "completed"
+
+
 async def test_the_end_of_the_server_ends_its_tasks(app):
     async with app.running():
         await Caller(app).call("wait")

@@ -20,8 +20,9 @@ TTL = 3600.0
 POLL = 1.0
 MAX_TASKS = 10_000
 MAX_TASKS_EACH = 100
+MAX_KEPT = 256 * 1024 * 1024
 """Seconds for which a task is kept from its creation, and between two looks at it; how many there may be, in all and of
-one caller."""
+one caller; and how many bytes all results may take."""
 
 Mode = Literal["optional", "required"]
 Prelude = Callable[[Exchange], Awaitable[Any]]
@@ -35,6 +36,7 @@ class Tasks:
         self._tell = tell
         self._clock = clock
         self._works: OrderedDict[str, Work] = OrderedDict()
+        self._kept = 0
         self._of_owner: Counter[tuple[str, str, str]] = Counter()
 
     def __len__(self) -> int:
@@ -93,17 +95,26 @@ class Tasks:
         for work in works:
             await work.ended()
         self._works.clear()
+        self._kept = 0
         self._of_owner.clear()
 
     def _begun(self, exchange: Exchange, handler: Handler) -> Work:
         self._forget_old()
         if len(self._works) >= MAX_TASKS or self._of_owner[exchange.principal.key] >= MAX_TASKS_EACH:
             raise ToolError("Too many tasks are kept already; wait until some of them have expired")
-        work = Work(exchange, self._clock, self._tell)
+        work = Work(exchange, self._clock, self._tell, self._room)
         self._works[work.id] = work
         self._of_owner[work.owner] += 1
         work.start(handler)
         return work
+
+    def _room(self, size: int) -> bool:
+        """Take room for a result, where there is some."""
+        self._forget_old()
+        if self._kept + size > MAX_KEPT:
+            return False
+        self._kept += size
+        return True
 
     def _own(self, exchange: Exchange) -> Work:
         if not exchange.peer.can(EXTENSION):
@@ -119,8 +130,9 @@ class Tasks:
         """Drop the tasks whose time is over; all live equally long, so the oldest are the first."""
         late = self._clock() - TTL
         while self._works and (oldest := next(iter(self._works.values()))).created < late:
-            oldest.cancel()
+            oldest.forget()
             del self._works[oldest.id]
+            self._kept -= oldest.size
             self._of_owner[oldest.owner] -= 1
             if not self._of_owner[oldest.owner]:
                 del self._of_owner[oldest.owner]

@@ -32,8 +32,14 @@ Clock = Callable[[], float]
 class Work:
     """A task. `created` and `updated` are seconds since the epoch."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, exchange: Exchange, clock: Clock, tell: Callable[[str], None], room: Callable[[int], bool]
+    ) -> None:
+        """`tell` is told the task's topic when it changes, and `room` asked to keep a result of so many bytes."""
         self._tell = tell
+        self._room = room
+        self.size = 0
+        """How many bytes its result takes."""
         self.id = secrets.token_urlsafe(24)
         self.owner = exchange.principal.key
         self.created = self.updated = clock()
@@ -99,6 +105,11 @@ class Work:
         if self._running is not None and not self.finished:
             self._running.cancel()
 
+    def forget(self) -> None:
+        """End the call, and keep nothing of what it may still return."""
+        self._room = _no_room
+        self.cancel()
+
     async def ended(self) -> None:
         """Wait until the call has ended."""
         if self._running is not None:
@@ -129,6 +140,9 @@ class Work:
             data = encode(result)
             if len(data) > MAX_RESULT:
                 raise MCPError(f"The result is longer than {MAX_RESULT} bytes")
+            if not self._room(len(data)):
+                raise MCPError("The results of earlier tasks fill all the room that there is; try again later")
+            self.size = len(data)
             self._result = Raw(data)
             self._touch("completed")
         except asyncio.CancelledError:
@@ -162,6 +176,10 @@ class Work:
         self._state = state
         self.updated = self._clock()
         self._tell(TASK_TOPIC + self.id)
+
+
+def _no_room(size: int) -> bool:
+    return False
 
 
 def _posed(question: Question) -> InputRequest:
