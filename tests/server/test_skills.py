@@ -1,6 +1,9 @@
 """Skills: what is offered of a folder, what is refused, and that nothing outside of it is reached."""
 
 import hashlib
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from bascule import Client, MCPError, Server
 from bascule.errors import DeclarationError
 from bascule.server import skill_files
+from bascule.server.front_matter import MAX_MANIFEST, front_matter
 from bascule.server.skills import DIRECTORY
 from tests.messages import headers, request
 from tests.serving import serving
@@ -98,6 +102,7 @@ def test_directories_are_read_level_by_level(ask):
     ]
     inner = ask("resources/directory/read", {"uri": "skill://alpha/references/deep"})["result"]["resources"]
     assert [one["uri"] for one in inner] == ["skill://alpha/references/deep/a%20b.bin"]
+    assert ask("resources/directory/read", {"uri": "skill://beta-2/references/deep"})["result"]["resources"] == []
 
 
 @pytest.mark.parametrize("uri", ["skill://none", "skill://alpha/SKILL.md", "skill://alpha/..", "file:///etc", ""])
@@ -141,10 +146,22 @@ def test_a_server_without_skills_has_no_such_methods():
         ("---\nname: other\ndescription: d\n---\n", "name of its folder"),
         ("---\nname: alpha\ndescription: ' '\n---\n", "description"),
         ("---\n[1, 2]\n---\n", "mapping"),
-        ("---\nname: alpha\ndescription: d\nx: &a [1]\ny: *a\n---\n", "valid YAML"),
-        ("---\nname: alpha\ndescription: d\nx: !!python/object/apply:os.system ['true']\n---\n", "valid YAML"),
+        ("---\nname: alpha\ndescription: d\nx: &a [1]\ny: *a\n---\n", "cannot be read"),
+        ("---\nname: alpha\ndescription: d\nx: !!python/object/apply:os.system ['true']\n---\n", "cannot be read"),
         ("---\nname: alpha\ndescription: d\nmetadata: {io.modelcontextprotocol/x: 1}\n---\n", "protocol's own"),
-        ("---\na: {" + "[" * 5000 + "\n---\n", "valid YAML|nests"),
+        ("---\nname: alpha\ndescription: d\nx: {0xFFFF: 1}\n---\n", r"\(line 4\): a key must be text"),
+        ("---\nname: alpha\ndescription: d\nmetadata: {null: 1}\n---\n", r"\(line 4\): a key must be text"),
+        ("---\nname: alpha\ndescription: d\nname: alpha\n---\n", r"\(line 4\): a key stands there for the second"),
+        ("---\nname: alpha\ndescription: d\nx: .nan\n---\n", "no form in JSON"),
+        ("---\nname: alpha\ndescription: d\nx: 1e999\n---\n", "no form in JSON"),
+        ("---\nname: alpha\ndescription: d\nx: " + "9" * 5000 + "\n---\n", "no form in JSON"),
+        ("---\nname: alpha\ndescription: d\nx: !!int foo\n---\n", "no form in JSON"),
+        ("---\nname: alpha\ndescription: d\nx: !!bool maybe\n---\n", "no form in JSON"),
+        ("---\nname: alpha\ndescription: d\nx: !!timestamp foo\n---\n", "no form in JSON"),
+        ("---\nname: alpha\ndescription: d\nx: !!set {a}\n---\n", "no form in JSON"),
+        ('---\nname: alpha\ndescription: "\\ud800"\n---\n', "surrogate"),
+        ("---\nname: alpha\ndescription: d\n---\n" + "x" * MAX_MANIFEST, "more than"),
+        ("---\na: {" + "[" * 5000 + "\n---\n", "cannot be read|nests"),
     ],
 )
 def test_a_skill_that_is_not_as_it_must_be_is_refused(folder, text, reason):
@@ -152,6 +169,32 @@ def test_a_skill_that_is_not_as_it_must_be_is_refused(folder, text, reason):
     with pytest.raises(DeclarationError, match=reason) as refused:
         Server("t").skills(folder)
     assert str(folder) not in str(refused.value), "no path of the machine"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("yes", "yes"),
+        ("1:30", "1:30"),
+        ("2024-99-99", "2024-99-99"),
+        ("2024-01-02 10:00:00", "2024-01-02 10:00:00"),
+        ("1_000", "1_000"),
+        ("017", 17),
+        ("0o17", 15),
+        ("0x1f", 31),
+        ("1.50", 1.5),
+        ("~", None),
+        ("True", True),
+        ("'true'", "true"),
+        ("!!str 5", "5"),
+        ('"\\ud83d\\ude00"', "\U0001f600"),
+        ("{<<: {a: 1}}", {"<<": {"a": 1}}),
+    ],
+)
+def test_front_matter_is_read_as_hosts_read_it(written, value):
+    found = front_matter("alpha", f"---\nx: {written}\n---\n".encode())
+    assert found == {"x": value}
+    assert type(found["x"]) is type(value)
 
 
 @pytest.mark.parametrize("name", ["Alpha", "a--b", "-a", "a_b", "a" * 65])
@@ -167,6 +210,59 @@ def test_no_link_leads_out_of_a_skill(folder, target):
     (folder.parent / "secret").write_text("secret")
     (folder / "alpha" / "link").symlink_to(target)
     with pytest.raises(DeclarationError, match="leads out"):
+        Server("t").skills(folder)
+
+
+def test_links_that_lead_nowhere_are_passed_over(folder):
+    for name, target in (("loop", "loop"), ("gone", "nowhere")):
+        (folder / "alpha" / name).symlink_to(target)
+    Server("t").skills(folder)
+
+
+def test_a_name_that_is_not_unicode_is_refused(folder):
+    try:
+        Path(os.fsdecode(os.fsencode(folder / "alpha") + b"/\xff")).write_text("x")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(DeclarationError, match="not UTF-8") as refused:
+        Server("t").skills(folder)
+    assert str(folder) not in str(refused.value), "no path of the machine"
+
+
+def test_what_cannot_be_read_is_refused_and_not_left_out(folder, monkeypatch):
+    def closed(top, onerror):
+        onerror(PermissionError(13, "Permission denied", str(top)))
+
+    monkeypatch.setattr(skill_files.os, "walk", closed)
+    with pytest.raises(DeclarationError, match="Permission denied") as refused:
+        Server("t").skills(folder)
+    assert str(folder) not in str(refused.value), "no path of the machine"
+
+
+def test_of_a_folder_with_a_wrong_skill_none_is_taken(folder, tmp_path):
+    app, more = Server("t"), tmp_path / "more"
+    (more / "aardvark").mkdir(parents=True)
+    (more / "aardvark" / "SKILL.md").write_text(MANIFEST.format(name="aardvark"))
+    (more / "beta-2").mkdir()
+    (more / "beta-2" / "SKILL.md").write_text("wrong")
+    with pytest.raises(DeclarationError):
+        app.skills(more)
+    assert app.facts.capabilities.extensions is None
+    app.skills(folder)
+    (more / "beta-2" / "SKILL.md").write_text(MANIFEST.format(name="beta-2"))
+    with pytest.raises(DeclarationError, match="already"):
+        app.skills(more)
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+        message = request("skills/list")
+        found = http.post(running.url, json=message, headers=headers(message)).json()["result"]["skills"]
+    assert [one["frontmatter"]["name"] for one in found] == ["alpha", "beta-2"]
+
+
+def test_without_the_extra_the_sentence_names_it(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    for name in ("skills", "skill_files", "front_matter"):
+        monkeypatch.delitem(sys.modules, f"bascule.server.{name}")
+    with pytest.raises(DeclarationError, match=r"bascule\[skills\]"):
         Server("t").skills(folder)
 
 
@@ -194,7 +290,7 @@ def test_no_folder_and_no_skill_are_said(tmp_path, folder):
 @given(st.text(max_size=200))
 def test_no_front_matter_does_worse_than_be_refused(text):
     try:
-        found = skill_files._front_matter("alpha", f"---\n{text}\n---\n".encode("utf-8", "replace"))
+        found = front_matter("alpha", f"---\n{text}\n---\n".encode("utf-8", "replace"))
     except DeclarationError:
         return
     assert isinstance(found, dict)
@@ -207,3 +303,11 @@ async def test_a_mounting_server_serves_the_files(app):
         assert (await client.read_resource("skill://alpha/SKILL.md")).contents[0].text.startswith("---")
         with pytest.raises(MCPError):
             await client._call("skills/list", {})
+
+
+async def test_under_a_prefix_a_file_is_read_and_named_by_the_uri_that_was_asked_for(app):
+    outer = Server("outer")
+    outer.mount(app, prefix="own")
+    async with Client(outer) as client:
+        (contents,) = (await client.read_resource("skill://own/alpha/SKILL.md")).contents
+    assert contents.uri == "skill://own/alpha/SKILL.md"

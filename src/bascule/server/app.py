@@ -225,12 +225,16 @@ class Server:
         """Offer every skill in a folder: each a folder of its own with a SKILL.md. They are read now, and once.
 
         A server that mounts this one serves their files, and not their list. Needs the extra `skills`.
-        Raises DeclarationError where a skill is not as it must be.
+        Raises DeclarationError where a skill is not as it must be, and takes none of them then.
         """
-        if self._skills is None:
-            self._skills = late("bascule.server.skills:Skills")(self._registry)
-        for feature in list(self._skills.add(folder)):
+        try:
+            skills = self._skills or late("bascule.server.skills:Skills")(self._registry)
+        except ModuleNotFoundError as error:
+            needed = f"Skills need the extra: pip install 'bascule[skills]' (missing: {error.name})."
+            raise DeclarationError(needed) from None
+        for feature in skills.add(folder):
             self._add(feature)
+        self._skills = skills
 
     def mount(self, other: "Server", *, prefix: str | None = None) -> None:
         """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
