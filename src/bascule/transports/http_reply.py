@@ -7,7 +7,7 @@ Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving M
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from bascule.engine.exchange import Principal
+from bascule.engine.exchange import Conversation, Principal
 from bascule.engine.framing import encode_event
 from bascule.errors import MCPError
 from bascule.transports.http_headers import Accepted, RawHeaders, Send
@@ -57,6 +57,7 @@ class Reply:
         "_send",
         "_stream",
         "_streaming",
+        "conversation",
         "extra",
         "make_recorder",
     )
@@ -70,7 +71,8 @@ class Reply:
         self._closed = False
         self._released = False
         self.extra: RawHeaders = []
-        self.make_recorder: Callable[[], Recorder] | None = None
+        self.conversation: Conversation | None = None
+        self.make_recorder: Callable[[Conversation], Recorder] | None = None
         """Makes what keeps the events for a client that comes back; asked when the stream begins."""
         self._recorder: Recorder | None = None
 
@@ -175,8 +177,8 @@ class Reply:
             return
         self._streaming = True
         await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self.extra]})
-        if self.make_recorder is not None:
-            self._recorder = self.make_recorder()
+        if self.make_recorder is not None and self.conversation is not None:
+            self._recorder = self.make_recorder(self.conversation)
             if self._recorder.primes:
                 await self._event(b"", more=True)
 

@@ -5,7 +5,6 @@ Source: specification 2025-11-25, basic/transports; 2025-03-26, basic/transports
 """
 
 import asyncio
-from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -46,6 +45,7 @@ class HandshakeEndpoint:
         self._era = Handshake()
         self._ids = SessionIds(settings, seal)
         self._back = BackChannels()
+        self._make_recorder = self._recorder
         self._keep_alive = settings.keep_alive_interval
         self._replay = replay
         self._streams = Streams(application.hub, replay, settings)
@@ -62,7 +62,7 @@ class HandshakeEndpoint:
             return
         ask = None
         if conversation is not None and reply.streams:
-            reply.make_recorder = partial(self._recorder, conversation)
+            reply.conversation, reply.make_recorder = conversation, self._make_recorder
             ask = self._back.over(conversation, reply)
         inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask, reply.release)
         exchange = self._opened(frame, inbound)

@@ -82,7 +82,8 @@ class SessionIds:
         self._ttl = settings.session_ttl
         self._clock = clock
         self._random = random
-        self._opened: OrderedDict[str, tuple[_Ticket, Conversation]] = OrderedDict()
+        self._opened: OrderedDict[str, tuple[_Ticket, Conversation, Principal]] = OrderedDict()
+        """The ids opened lately, each with the principal that it was found to belong to."""
         self._kept: OrderedDict[str, tuple[LogLevel, frozenset[str]]] = OrderedDict()
         """Log levels and subscriptions of sessions that have asked for some, and are not among the opened."""
         self._kept_characters = 0
@@ -116,13 +117,14 @@ class SessionIds:
                 "or say MCP-Protocol-Version and _meta as stateless clients do"
             )
         found = self._opened.get(session_id)
-        ticket, conversation = found or self._unseal(session_id)
+        ticket, conversation, owner = found or (*self._unseal(session_id), None)
         now = self._clock()
         current = max(now - self._ttl, self._oldest) <= ticket.issued
-        if conversation.key in self._ended or not current or ticket.principal != _digest(principal.key):
+        own = owner is principal or ticket.principal == _digest(principal.key)
+        if conversation.key in self._ended or not current or not own:
             raise SessionEnded
         if found is None:
-            self._remember(session_id, ticket, conversation)
+            self._remember(session_id, ticket, conversation, principal)
         else:
             self._opened.move_to_end(session_id)
         return conversation
@@ -135,7 +137,7 @@ class SessionIds:
         if len(self._ended) >= _MARKS:
             _, dropped = self._ended.popitem(last=False)
             self._oldest = max(self._oldest, dropped.issued + 1)
-        ticket, conversation = self._opened.pop(session_id)
+        ticket, conversation, _ = self._opened.pop(session_id)
         self._ended[conversation.key] = _Ended(ticket.issued, now + self._ttl)
 
     def _unseal(self, session_id: str) -> tuple[_Ticket, Conversation]:
@@ -150,10 +152,10 @@ class SessionIds:
         key = ticket.nonce.hex()
         return ticket, Conversation(peer, key, *self._forget(key))
 
-    def _remember(self, session_id: str, ticket: _Ticket, conversation: Conversation) -> None:
-        self._opened[session_id] = (ticket, conversation)
+    def _remember(self, session_id: str, ticket: _Ticket, conversation: Conversation, principal: Principal) -> None:
+        self._opened[session_id] = (ticket, conversation, principal)
         if len(self._opened) > _REMEMBERED:
-            _, (_, forgotten) = self._opened.popitem(last=False)
+            _, (_, forgotten, _) = self._opened.popitem(last=False)
             self._keep(forgotten)
 
     def _keep(self, conversation: Conversation) -> None:
