@@ -61,6 +61,7 @@ class Server:
     ) -> None:
         if page_size < 1:
             raise DeclarationError(f"The server {name!r} needs a page_size of at least 1")
+        declare.check_ttl(cache_ttl_ms, f"server {name!r}")
         self.info = Implementation(name, version, title, description, website_url, icons)
         self._instructions = instructions
         self._cache: tuple[int, CacheScope] = (cache_ttl_ms, cache_scope)

@@ -72,6 +72,12 @@ class PromptOptions(NamedTuple):
     meta: Meta | None
 
 
+def check_ttl(ttl_ms: int | None, what: str) -> None:
+    """Raise DeclarationError for a lifetime below zero, which the specification forbids."""
+    if ttl_ms is not None and ttl_ms < 0:
+        raise DeclarationError(f"The {what} needs a cache_ttl_ms of at least 0")
+
+
 def tool(home: Home, function: Callable[..., Any], options: ToolOptions) -> ToolFeature:
     """The tool that a function makes. Raises DeclarationError."""
     name = features.checked_name(options.name or _name_of(function, "tool"), "tool")
@@ -95,6 +101,7 @@ def resource(home: Home, function: Callable[..., Any], options: ResourceOptions)
     """The resource or template that a function makes. Raises DeclarationError."""
     name = options.name or _name_of(function, "resource")
     what = f"resource {options.uri!r}"
+    check_ttl(options.cache_ttl_ms, what)
     signature = Signature(function, what=what, context_type=Context)
     handler = features.resource_handler(
         home, signature, options.mime_type, what, (options.cache_ttl_ms, options.cache_scope)
