@@ -1,11 +1,13 @@
 """Tools from a raw JSON Schema: served verbatim, validated without network, explained like any other."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec import UNSET, Raw
 
+from bascule import Client, Server
 from bascule.errors import DeclarationError, InvalidArguments
 from bascule.server.raw_signature import RawSignature
 
@@ -134,3 +136,34 @@ def test_a_function_of_other_parameters_is_refused() -> None:
 
     for function in (none, two, other):
         assert "exactly one parameter of type dict" in declared(SCHEMA, function)
+
+
+async def test_a_schema_that_refers_to_itself_cannot_be_made_to_explain_for_ever():
+    node = {"$ref": "#/$defs/node"}
+    pair = {
+        "type": "object",
+        "properties": {"l": node, "r": node},
+        "required": ["l", "r"],
+        "additionalProperties": False,
+    }
+    schema = {
+        "type": "object",
+        "properties": {"tree": node},
+        "required": ["tree"],
+        "additionalProperties": False,
+        "$defs": {"node": {"anyOf": [{"type": "number"}, pair, {**pair, "required": ["l"]}]}},
+    }
+    app = Server("t")
+
+    @app.tool(input_schema=schema)
+    async def measure(arguments: dict) -> str:
+        return "measured"
+
+    tree = "no number"
+    for _ in range(40):
+        tree = {"l": 1, "r": tree}
+    async with Client(app) as client, asyncio.timeout(5):
+        assert "do not fit" in (await client.call_tool("measure", {"tree": tree})).content[0].text
+        assert "tree" in (await client.call_tool("measure", {})).content[0].text
+        assert "other" in (await client.call_tool("measure", {"tree": 1, "other": 2})).content[0].text
+        assert not (await client.call_tool("measure", {"tree": {"l": 1, "r": {"l": 2, "r": 3}}})).is_error

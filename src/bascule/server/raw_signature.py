@@ -21,6 +21,13 @@ from bascule.wire.tools import JSONSchema
 _MASK = "\x00"
 """Stands for the value in the validator's messages, which would repeat it in full."""
 
+MAX_EXPLAINED = 500
+"""How many subschemas a schema may apply for its errors to be told one by one: collecting them costs more than
+checking, and without end where a schema refers to itself."""
+
+_DEFINITIONS = frozenset({"$defs", "definitions", "const", "enum", "default", "examples"})
+_REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
+
 _decode = msgspec.json.Decoder(dict[str, Any] | None).decode
 
 
@@ -39,6 +46,7 @@ class RawSignature:
             raise DeclarationError(f'{what}: the input schema must be a dict whose "type" is "object"')
         self.schema = schema
         self._validator = _validator(schema, what)
+        self._explains = _applied(schema, schema, ()) <= MAX_EXPLAINED
         self.description = doc_of(function)
         self.returns = declaration.returns
         self.asked: tuple[Asked, ...] = declaration.asked
@@ -106,8 +114,21 @@ class RawSignature:
         except FAULTS:
             return value
 
+    def _name_problems(self, values: dict[str, Any], problems: Problems) -> None:
+        """Raise InvalidArguments for arguments that are missing, or unknown where none may be."""
+        for name in self.schema.get("required", ()):
+            if name not in values:
+                problems.add(name, "is required")
+        if self.schema.get("additionalProperties") is False and "patternProperties" not in self.schema:
+            for name in values.keys() - self.names:
+                problems.add_unknown(name, tuple(self.names))
+        problems.check()
+
     def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
         problems = Problems()
+        if not self._explains:
+            self._name_problems(values, problems)
+            raise InvalidArguments("Invalid arguments: they do not fit the tool's input schema")
         for error in self._validator.iter_errors(values):
             details = error.kind.as_dict()
             if not error.instance_path and error.kind.name == "required":
@@ -120,6 +141,41 @@ class RawSignature:
                 problems.add(str(name), at(steps) + _said(error))
         problems.check()
         return values
+
+
+def _applied(part: Any, root: JSONSchema, following: tuple[str, ...]) -> int:
+    """How many subschemas a schema applies with its references followed; more than enough where they have no end."""
+    if isinstance(part, list):
+        return _sum(part, root, following)
+    if not isinstance(part, dict):
+        return 0
+    count = 1 + _sum([value for key, value in part.items() if key not in _DEFINITIONS], root, following)
+    for key in _REFERENCES & part.keys():
+        reference = part[key]
+        if reference in following or len(following) > MAX_EXPLAINED or (found := _referred(root, reference)) is None:
+            return MAX_EXPLAINED + 1
+        count += _applied(found, root, (*following, reference))
+    return count
+
+
+def _sum(parts: list[Any], root: JSONSchema, following: tuple[str, ...]) -> int:
+    """The sum over parts, no further than needed."""
+    count = 0
+    for part in parts:
+        count += _applied(part, root, following)
+        if count > MAX_EXPLAINED:
+            break
+    return count
+
+
+def _referred(root: JSONSchema, reference: Any) -> Any:
+    """What a reference to a place in the schema itself names; None for any other kind of reference."""
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return None
+    found: Any = root
+    for step in reference[2:].split("/"):
+        found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+    return found
 
 
 def _said(error: jsonschema_rs.ValidationError) -> str:
