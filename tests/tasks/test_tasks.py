@@ -37,8 +37,9 @@ class Clock:
 class Caller:
     """A client of one server, without a wire."""
 
-    def __init__(self, app):
+    def __init__(self, app, state):
         self.app = app
+        self.state = state
         self.rounds = Rounds(lambda: Sealer([b"a key of sixteen bytes"]))
 
     def exchange(self, method, params, peer=ABLE, principal=LOCAL):
@@ -54,6 +55,7 @@ class Caller:
             principal=principal,
             notify=unheard,
             inquire=self.rounds.inquire,
+            state=self.state,
         )
 
     async def call(self, name, arguments=b"{}", responses=UNSET, **options):
@@ -130,8 +132,8 @@ def app():
 
 @pytest.fixture
 async def caller(app):
-    async with app.running():
-        yield Caller(app)
+    async with app.running() as state:
+        yield Caller(app, state)
 
 
 async def test_a_call_becomes_a_task_that_can_be_looked_at_until_it_is_done(app, caller):
@@ -274,11 +276,22 @@ async def test_all_results_together_are_bounded_and_room_comes_back_with_time(ap
 
 
 async def test_the_end_of_the_server_ends_its_tasks(app):
-    async with app.running():
-        await Caller(app).call("wait")
+    async with app.running() as state:
+        await Caller(app, state).call("wait")
         await asyncio.sleep(0)
     assert app.left == ["x"]
     assert len(app._tasks) == 0
+
+
+async def test_the_end_of_one_run_leaves_the_tasks_of_another_alone(app, caller):
+    task = await caller.call("wait")
+    async with app.running() as state:
+        other = await Caller(app, state).call("wait", b'{"name":"other"}')
+        await asyncio.sleep(0)
+    assert app.left == ["other"]
+    assert (await caller.look(task)).status == "working"
+    with pytest.raises(InvalidParams):
+        await caller.look(other)
 
 
 async def test_a_server_without_such_tools_has_no_tasks():
@@ -290,7 +303,7 @@ async def test_a_server_without_such_tools_has_no_tasks():
 
     assert app.facts.capabilities.extensions is None
     with pytest.raises(MethodNotFound):
-        await Caller(app).look(type("Named", (), {"task_id": "x"}))
+        await Caller(app, {}).look(type("Named", (), {"task_id": "x"}))
 
 
 async def listening(caller, wanted, **options):
@@ -338,8 +351,8 @@ async def test_tasks_of_a_mounted_server_are_looked_after_by_the_outer_one(app):
     outer = Server("outer")
     outer.mount(app, prefix="in")
     assert outer.facts.capabilities.extensions == {EXTENSION: {}}
-    async with outer.running():
-        caller = Caller(outer)
+    async with outer.running() as state:
+        caller = Caller(outer, state)
         task = await caller.call("in_wait")
         app.go.set()
         assert (await caller.settled(task, "completed")).result is not UNSET

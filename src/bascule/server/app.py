@@ -305,8 +305,8 @@ class Server:
             try:
                 yield state
             finally:
-                if self._tasks is not None:
-                    await self._tasks.stop()
+                for runner in self._runners():
+                    await runner.stop(state)
 
     def context(self, exchange: Exchange) -> Context:
         """The context that a handler of this server gets."""

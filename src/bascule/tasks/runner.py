@@ -6,7 +6,7 @@ and in a bounded number, and end with the server. Source: extension `io.modelcon
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from bascule.engine.exchange import Exchange, Handler
@@ -87,16 +87,22 @@ class Tasks:
             work.cancel()
         return EmptyResult()
 
-    async def stop(self) -> None:
-        """End everything: the server is stopping."""
-        works = list(self._works.values())
+    async def stop(self, state: Mapping[Any, Any]) -> None:
+        """End the tasks that one run of the server began: what its lifespans yielded, `state`, is about to close."""
+        works = [work for work in self._works.values() if work.state is state]
         for work in works:
-            work.cancel()
+            work.forget()
         for work in works:
             await work.ended()
-        self._works.clear()
-        self._kept = 0
-        self._of_owner.clear()
+            if self._works.pop(work.id, None) is not None:
+                self._release(work)
+
+    def _release(self, work: Work) -> None:
+        """Give back the room of a task that is not kept any more."""
+        self._kept -= work.size
+        self._of_owner[work.owner] -= 1
+        if not self._of_owner[work.owner]:
+            del self._of_owner[work.owner]
 
     def _begun(self, exchange: Exchange, handler: Handler) -> Work:
         self._forget_old()
@@ -132,10 +138,7 @@ class Tasks:
         while self._works and (oldest := next(iter(self._works.values()))).created < late:
             oldest.forget()
             del self._works[oldest.id]
-            self._kept -= oldest.size
-            self._of_owner[oldest.owner] -= 1
-            if not self._of_owner[oldest.owner]:
-                del self._of_owner[oldest.owner]
+            self._release(oldest)
 
 
 def _missing() -> MissingCapability:

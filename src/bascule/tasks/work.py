@@ -42,6 +42,7 @@ class Work:
         """How many bytes its result takes."""
         self.id = secrets.token_urlsafe(24)
         self.owner = exchange.principal.key
+        self.state = exchange.state
         self.created = self.updated = clock()
         self._clock = clock
         self._state: Status = "working"
