@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from bascule.engine.asking import MAX_ROUNDS, Asking, Question, asking_in
-from bascule.engine.exchange import ANONYMOUS, LOCAL, Exchange, Peer
+from bascule.engine.exchange import ANONYMOUS, CLOSED, LOCAL, Exchange, Peer
 from bascule.eras import rounds
 from bascule.eras.rounds import MAX_STATE, STATE_TTL, Rounds
 from bascule.eras.sealing import Sealer
@@ -49,10 +49,6 @@ def served(clock, sealer):
     return Rounds(lambda: sealer, clock)
 
 
-async def unheard(notice):
-    pass
-
-
 def exchange(params=None, principal=LOCAL, method="tools/call", served=None, peer=ABLE):
     return Exchange(
         method=method,
@@ -61,7 +57,7 @@ def exchange(params=None, principal=LOCAL, method="tools/call", served=None, pee
         raw_params=None,
         peer=peer,
         principal=principal,
-        notify=unheard,
+        channel=CLOSED,
         inquire=served.inquire if served else None,
     )
 

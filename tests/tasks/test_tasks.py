@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bascule import Ask, Context, MCPError, Server, ToolError
 from bascule.engine.asking import Asking
-from bascule.engine.exchange import LOCAL, Exchange, Peer, Principal
+from bascule.engine.exchange import CLOSED, LOCAL, Exchange, Peer, Principal
 from bascule.eras.rounds import Rounds
 from bascule.eras.sealing import Sealer
 from bascule.errors import InvalidParams, MethodNotFound, MissingCapability
@@ -43,9 +43,6 @@ class Caller:
         self.rounds = Rounds(lambda: Sealer([b"a key of sixteen bytes"]))
 
     def exchange(self, method, params, peer=ABLE, principal=LOCAL):
-        async def unheard(notice):
-            pass
-
         return Exchange(
             method=method,
             request_id=1,
@@ -53,7 +50,7 @@ class Caller:
             raw_params=None,
             peer=peer,
             principal=principal,
-            notify=unheard,
+            channel=CLOSED,
             inquire=self.rounds.inquire,
             state=self.state,
         )
@@ -311,10 +308,11 @@ async def listening(caller, wanted, **options):
     heard = asyncio.Queue()
     exchange = caller.exchange("subscriptions/listen", ListenParams(notifications=wanted), **options)
 
-    async def notify(notice):
-        heard.put_nowait(notice)
+    class Heard:
+        async def notify(self, notice):
+            heard.put_nowait(notice)
 
-    exchange.notify = notify
+    exchange.channel = Heard()
     task = asyncio.create_task(caller.app.answer(exchange))
     await asyncio.sleep(0)
     return task, heard

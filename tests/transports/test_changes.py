@@ -173,7 +173,7 @@ def test_a_quiet_stream_of_the_handshake_era_shows_life(app):
     @app.tool
     async def wait(ctx: Context) -> str:
         await ctx.info("begun")
-        await asyncio.to_thread(go.wait, 10)
+        await asyncio.to_thread(go.wait, 5)
         return "done"
 
     with serving(app, keep_alive_interval=0.05) as running, httpx2.Client(timeout=10) as http:

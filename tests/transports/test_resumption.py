@@ -27,13 +27,13 @@ class Held(Server):
         """Lets the client go, then reports, then ends."""
         await ctx.release_stream(0.25)
         await ctx.info("meanwhile")
-        await asyncio.to_thread(self.go.wait, 10)
+        await asyncio.to_thread(self.go.wait, 5)
         return "done"
 
     async def long(self, ctx: Context) -> str:
         """Reports and ends, however long it takes."""
         await ctx.info("begun")
-        await asyncio.to_thread(self.go.wait, 10)
+        await asyncio.to_thread(self.go.wait, 5)
         await ctx.info("nearly")
         return "done"
 
@@ -106,6 +106,7 @@ def test_an_ended_session_leaves_nothing(app):
             event = next(line for line in response.iter_lines() if line.startswith("id: "))[4:]
         assert http.delete(running.url, headers=session).status_code == 200
         assert http.get(running.url, headers={**session, "last-event-id": event}).status_code == 404
+        app.go.set()
 
 
 def test_an_older_client_gets_no_event_without_data(app):
@@ -116,6 +117,16 @@ def test_an_older_client_gets_no_event_without_data(app):
             app.go.set()
             assert stream.next()["params"]["data"] == "begun"
             assert stream.ids[0].endswith(".1")
+
+
+def test_an_older_client_is_not_let_go_because_it_could_not_come_back(app):
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+        session = opened_as(http, running.url, "2025-06-18")
+        app.go.set()
+        with http.stream("POST", running.url, json=call("work"), headers=session) as response:
+            stream = Stream(response)
+            assert stream.next()["params"]["data"] == "meanwhile"
+            assert stream.next()["result"]["structuredContent"] == {"result": "done"}
 
 
 def opened_as(http, url, version):

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from bascule.engine.application import Application
 from bascule.engine.asking import Asking, Question
-from bascule.engine.exchange import Ask, Conversation, Exchange, Notify, Principal, Release
+from bascule.engine.exchange import Channel, Conversation, Exchange, Principal
 from bascule.errors import MCPError
 from bascule.wire.jsonrpc import ErrorObject, Frame
 from bascule.wire.requests import LogLevel, RequestParams
@@ -22,12 +22,10 @@ class Inbound(Struct, frozen=True):
     """What a transport knows of a request besides its frame. `headers` (lower-case names) is None off HTTP."""
 
     principal: Principal
-    notify: Notify
+    channel: Channel
     headers: Mapping[str, str] | None = None
     conversation: Conversation | None = None
     state: Mapping[Any, Any] = {}
-    ask: Ask | None = None
-    release: Release | None = None
 
 
 class Method(Struct, frozen=True):

@@ -4,7 +4,7 @@
     Exchange    one request, decoded      Handler    Exchange -> Result
     Feature     the thing that is called  Guard      (next, feature) -> Handler, folded once at start
 
-Slots and no behaviour: eras fill an Exchange, transports lend it `notify`, handlers read it.
+Slots and no behaviour: eras fill an Exchange, transports lend it a `channel`, handlers read it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,18 +14,46 @@ from msgspec import Raw, Struct
 
 from bascule.engine.asking import Dialogue, Question
 from bascule.engine.hub import Listener
-from bascule.errors import MissingCapability
+from bascule.errors import MissingCapability, NotAnswered
 from bascule.wire.jsonrpc import Request, RequestId
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel, ProgressToken, RequestParams
 from bascule.wire.results import Result
 
-Notify = Callable[[Request], Awaitable[None]]
-Release = Callable[[float], Awaitable[None]]
-"""Ends the connection, not the request: the client comes back for the rest after so many seconds."""
-
-Ask = Callable[[str, Any], Awaitable[Raw]]
-"""Sends a request to the client and waits for its result. Raises MCPError (the client's error) and NotAnswered."""
 Handler = Callable[["Exchange"], Awaitable[Result]]
+
+
+class Channel(Protocol):
+    """The way back to the client while its request is served."""
+
+    async def notify(self, notice: Request) -> None:
+        """Send a notification; dropped where the client takes none."""
+        ...
+
+    async def ask(self, method: str, params: Any) -> Raw:
+        """Send a request and wait for its result. Raises MCPError (the client's error) and NotAnswered."""
+        ...
+
+    async def release(self, retry: float) -> None:
+        """End the connection, not the request: the client comes back for the rest after `retry` seconds.
+
+        Without effect where it could not come back.
+        """
+        ...
+
+
+class _Closed:
+    async def notify(self, notice: Request) -> None:
+        """Nobody is told."""
+
+    async def ask(self, method: str, params: Any) -> Raw:
+        raise NotAnswered("The client cannot be asked any more: its request has ended")
+
+    async def release(self, retry: float) -> None:
+        """There is nothing to let go of."""
+
+
+CLOSED: Channel = _Closed()
+"""The channel of a request that is over, or that nobody waits for."""
 
 
 class Principal(Struct, frozen=True):
@@ -108,8 +136,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
     `variables` are what a URI template took from the URI that is read; `state` is what the application's lifespans
     yielded; `dialogue` is what was asked and answered so far (None: nothing), `inquire` gets answers to questions in
-    the way of the era. Where there is one, `ask` is the back channel that it may use, `release` lets go of the
-    connection, `listener` hears of changes for a request to listen, and `task` is what the call has become.
+    the way of the era. Where there is one, `listener` hears of changes for a request to listen, and `task` is what the
+    call has become.
     """
 
     method: str
@@ -118,10 +146,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     raw_params: Raw | None
     peer: Peer
     principal: Principal
-    notify: Notify
+    channel: Channel
     inquire: "Inquire"
-    ask: Ask | None = None
-    release: Release | None = None
     dialogue: Dialogue | None = None
     headers: Mapping[str, str] | None = None
     progress_token: ProgressToken | None = None

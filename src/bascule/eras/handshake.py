@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.asking import Asking, Dialogue, Question
 from bascule.engine.era import Inbound, Method
-from bascule.engine.exchange import Ask, Conversation, Exchange, Peer, check_capabilities
+from bascule.engine.exchange import Channel, Conversation, Exchange, Peer, check_capabilities
 from bascule.engine.hub import check_room
 from bascule.eras.blocks import said_in
 from bascule.eras.methods import SHARED, decoder
@@ -76,10 +76,8 @@ class Handshake:
             raw_params=frame.params if isinstance(frame.params, Raw) else None,
             peer=peer,
             principal=inbound.principal,
-            notify=inbound.notify,
+            channel=inbound.channel,
             inquire=self.inquire,
-            ask=inbound.ask,
-            release=inbound.release,
             headers=inbound.headers,
             state=inbound.state,
             progress_token=None if token is UNSET else token,
@@ -95,10 +93,8 @@ class Handshake:
         asked = dialogue.open_questions(questions)
         if asked:
             check_capabilities(exchange, asked)
-            ask = exchange.ask
-            if ask is None:
-                raise NotAnswered("The client cannot be asked here: it takes no event stream")
-            answers = await asyncio.gather(*(_answer(ask, question) for question in asked.values()))
+            channel = exchange.channel
+            answers = await asyncio.gather(*(_answer(channel, question) for question in asked.values()))
             dialogue.answers |= zip(asked, answers, strict=True)
         return {key: dialogue.answers[key] for key in questions}
 
@@ -119,9 +115,9 @@ class Handshake:
         return ErrorObject(code, error.message, UNSET if error.data is None else error.data), 200
 
 
-async def _answer(ask: Ask, question: Question) -> Raw:
+async def _answer(channel: Channel, question: Question) -> Raw:
     try:
-        return await ask(question.method, _params_of(question))
+        return await channel.ask(question.method, _params_of(question))
     except MCPError as refused:
         raise NotAnswered(f"The client refused to answer: {refused.message}") from refused
 

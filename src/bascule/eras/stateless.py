@@ -120,7 +120,7 @@ class Stateless:
             raw_params=frame.params if isinstance(frame.params, Raw) else None,
             peer=Peer(meta.protocol_version, None if info is UNSET else info, meta.client_capabilities),  # type: ignore[arg-type]
             principal=inbound.principal,
-            notify=inbound.notify,
+            channel=inbound.channel,
             inquire=self.inquire,
             headers=inbound.headers,
             state=inbound.state,

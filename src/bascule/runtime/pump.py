@@ -99,7 +99,7 @@ class Pump:
         self._starting = False
         """Whether a worker has been made that has not taken its first request yet."""
         self._link = Link()
-        self._inbound = Inbound(principal, self._notify, ask=self._ask)
+        self._inbound = Inbound(principal, self)
         self._conversation: Conversation | None = None
         self._telling: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -209,7 +209,7 @@ class Pump:
         listener = self._conversation and self._conversation.listener
         while listener and (topics := listener.take()):
             for topic in topics:
-                await self._notify(notice_of(topic))
+                await self.notify(notice_of(topic))
 
     def _need_worker(self) -> None:
         """Have somebody take the next request, unless somebody is about to, or as many run as may."""
@@ -285,12 +285,16 @@ class Pump:
             _, _, answered = queued
             answered(None)
 
-    async def _notify(self, notice: Request) -> None:
+    async def notify(self, notice: Request) -> None:
+        """Send a notification to the client."""
         self._write(encode(notice))
         await self._drained()
 
-    async def _ask(self, method: str, params: Any) -> Raw:
-        """Send the client a request and wait for its result."""
+    async def release(self, retry: float) -> None:
+        """A stream cannot be let go of."""
+
+    async def ask(self, method: str, params: Any) -> Raw:
+        """Send the client a request and wait for its result. Raises MCPError (the client's error) and NotAnswered."""
         waiter: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         request_id = self._link.next_id()
         try:

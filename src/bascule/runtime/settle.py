@@ -12,9 +12,9 @@ from msgspec import Struct
 from bascule.engine.application import Application
 from bascule.engine.asking import Asking, asking_in
 from bascule.engine.era import ServerEra
-from bascule.engine.exchange import Exchange
+from bascule.engine.exchange import CLOSED, Exchange
 from bascule.errors import InternalError, MCPError
-from bascule.wire.jsonrpc import ErrorObject, ErrorResponse, Request, RequestId, Response, encode
+from bascule.wire.jsonrpc import ErrorObject, ErrorResponse, RequestId, Response, encode
 
 log = logging.getLogger("bascule")
 
@@ -46,8 +46,7 @@ async def settle(application: Application, era: ServerEra, exchange: Exchange) -
         several = asking_in(error)
         return failed(era, exchange, error) if several is None else _posed(era, exchange, several)
     finally:
-        exchange.notify = unheard
-        exchange.ask = exchange.release = None
+        exchange.channel = CLOSED
 
 
 def _posed(era: ServerEra, exchange: Exchange, asking: Asking) -> Settled:
@@ -57,10 +56,6 @@ def _posed(era: ServerEra, exchange: Exchange, asking: Asking) -> Settled:
     except MCPError as error:
         return refusal(era, error, exchange.request_id)
     return Settled(encode(Response(exchange.request_id, result)))
-
-
-async def unheard(notice: Request) -> None:
-    """What a handler says once its exchange is over: nobody is told."""
 
 
 def failed(era: ServerEra, exchange: Exchange, error: BaseException) -> Settled:

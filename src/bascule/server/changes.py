@@ -55,13 +55,13 @@ async def listen(hub: Hub, offered: ServerCapabilities, watch: WatchTasks, excha
     listener = hub.listen(_topics(granted), wake)
     exchange.listener = listener
     try:
-        await exchange.notify(Request(ACKNOWLEDGED, AcknowledgedParams(granted, meta)))
+        await exchange.channel.notify(Request(ACKNOWLEDGED, AcknowledgedParams(granted, meta)))
         while not listener.ended:
             await changed.wait()
             changed.clear()
             for topic in listener.take():
                 if (notice := _notice(topic, meta, watch, exchange)) is not None:
-                    await exchange.notify(notice)
+                    await exchange.channel.notify(notice)
         return EmptyResult(meta=dict(meta))
     finally:
         listener.close()

@@ -109,7 +109,7 @@ class Context:
         ):
             return
         exchange.last_progress = progress
-        await exchange.notify(Request(PROGRESS, ProgressParams(token, progress, total, message)))
+        await exchange.channel.notify(Request(PROGRESS, ProgressParams(token, progress, total, message)))
 
     async def release_stream(self, retry: float = 1.0) -> None:
         """Let the client go, and come back for the answer after `retry` seconds, while this handler works on.
@@ -117,8 +117,7 @@ class Context:
         Spares a connection that would be open for long. Without effect where the client could not come back: off HTTP,
         in the stateless era, and where it takes no event stream. Source: SEP-1699.
         """
-        if self._exchange.release is not None:
-            await self._exchange.release(retry)
+        await self._exchange.channel.release(retry)
 
     async def log(self, level: LogLevel, data: Any, logger: str | None = None) -> None:
         """Send the client a log message (any JSON value). Without effect below the level that it asked for."""
@@ -126,7 +125,7 @@ class Context:
         wanted = exchange.log_level
         if wanted is None or exchange.cancelled or _SEVERITY[level] < _SEVERITY[wanted]:
             return
-        await exchange.notify(Request(MESSAGE, LogMessageParams(level, data, logger)))
+        await exchange.channel.notify(Request(MESSAGE, LogMessageParams(level, data, logger)))
 
     async def debug(self, data: Any, logger: str | None = None) -> None:
         """Log at level debug."""

@@ -14,11 +14,11 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from bascule.engine.asking import Dialogue, Question
-from bascule.engine.exchange import Exchange, Handler, check_capabilities
+from bascule.engine.exchange import CLOSED, Exchange, Handler, check_capabilities
 from bascule.engine.hub import TASK_TOPIC
 from bascule.errors import MCPError
 from bascule.wire.inputs import InputRequest
-from bascule.wire.jsonrpc import ErrorObject, Request, encode
+from bascule.wire.jsonrpc import ErrorObject, encode
 from bascule.wire.tasks import Status, TaskResult
 
 MAX_RESULT = 4 * 1024 * 1024
@@ -54,7 +54,7 @@ class Work:
         self._running: asyncio.Task[None] | None = None
         dialogue = exchange.dialogue or Dialogue()
         self._exchange = replace(
-            exchange, notify=_unheard, inquire=self.inquire, task=self, progress_token=None, dialogue=dialogue
+            exchange, channel=CLOSED, inquire=self.inquire, task=self, progress_token=None, dialogue=dialogue
         )
 
     @property
@@ -189,7 +189,3 @@ def _posed(question: Question) -> InputRequest:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def _unheard(notice: Request) -> None:
-    """A task has nobody to notify: its client looks when it likes."""

@@ -6,12 +6,11 @@ Source: specification 2025-11-25, basic/transports, "Sending Messages to the Ser
 """
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from msgspec import Raw
 
-from bascule.engine.exchange import Ask, Conversation
+from bascule.engine.exchange import Conversation
 from bascule.engine.link import Link
 from bascule.errors import ConnectionLost, NotAnswered
 from bascule.transports.http_reply import Reply
@@ -32,10 +31,6 @@ class BackChannels:
         self._links: dict[str, Link] = {}
         self._last_id = 0
 
-    def over(self, conversation: Conversation, reply: Reply) -> Ask:
-        """A way to ask over one call's answer, which must be one that may be a stream."""
-        return partial(self._ask, conversation.key, reply)
-
     def settle(self, conversation: Conversation | None, frame: Frame) -> None:
         """Give a client's response to whoever asked; one that nobody waits for changes nothing."""
         link = None if conversation is None else self._links.get(conversation.key)
@@ -53,7 +48,8 @@ class BackChannels:
         for key in list(self._links):
             self.end(key)
 
-    async def _ask(self, key: str, reply: Reply, method: str, params: Any) -> Raw:
+    async def ask(self, key: str, reply: Reply, method: str, params: Any) -> Raw:
+        """Ask over one call's answer, which must be one that may be a stream. Raises MCPError and NotAnswered."""
         link = self._links.setdefault(key, Link())
         if len(link) >= MAX_QUESTIONS:
             raise NotAnswered(f"The client has {MAX_QUESTIONS} questions to answer already")

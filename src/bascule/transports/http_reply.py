@@ -7,9 +7,11 @@ Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving M
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Raw
+
 from bascule.engine.exchange import Conversation, Principal
 from bascule.engine.framing import encode_event
-from bascule.errors import MCPError
+from bascule.errors import MCPError, NotAnswered
 from bascule.transports.http_headers import Accepted, RawHeaders, Send
 from bascule.wire.jsonrpc import Request, encode, error_response
 
@@ -33,6 +35,18 @@ class Caller(NamedTuple):
 
     principal: Principal
     state: Mapping[Any, Any]
+
+
+class Home(Protocol):
+    """Whose conversation a reply is part of: it keeps events for a client that comes back, and carries questions."""
+
+    def recorder(self, conversation: Conversation) -> "Recorder":
+        """What keeps the events of one stream."""
+        ...
+
+    async def ask(self, conversation: Conversation, reply: "Reply", method: str, params: Any) -> Raw:
+        """Send a request over a reply's stream and wait for its result. Raises MCPError and NotAnswered."""
+        ...
 
 
 class Recorder(Protocol):
@@ -59,7 +73,7 @@ class Reply:
         "_streaming",
         "conversation",
         "extra",
-        "make_recorder",
+        "home",
     )
 
     def __init__(self, send: Send, answer: Answer | None = None) -> None:
@@ -72,8 +86,8 @@ class Reply:
         self._released = False
         self.extra: RawHeaders = []
         self.conversation: Conversation | None = None
-        self.make_recorder: Callable[[Conversation], Recorder] | None = None
-        """Makes what keeps the events for a client that comes back; asked when the stream begins."""
+        self.home: Home | None = None
+        """Where there is a conversation that may be asked, and come back for the answer."""
         self._recorder: Recorder | None = None
 
     def takes(self, accepted: Accepted) -> None:
@@ -84,11 +98,6 @@ class Reply:
     def streaming(self) -> bool:
         """Whether an event stream has begun."""
         return self._streaming
-
-    @property
-    def streams(self) -> bool:
-        """Whether the client takes an event stream."""
-        return self._stream
 
     async def notify(self, notice: Request) -> None:
         """Send a notification now; dropped where the client takes no stream."""
@@ -117,13 +126,21 @@ class Reply:
     async def release(self, retry: float) -> None:
         """End the connection but not the stream: the client comes back for the rest after `retry` seconds.
 
-        Without effect where nothing is recorded, because the client could not come back.
+        Without effect where the client has got no event to come back from.
         """
-        if self.make_recorder is None or self._released or self._closed or not self._stream:
+        if self.home is None or self._released or self._closed or not self._stream:
             return
         await self._start_stream()
+        if self._recorder is None or not self._recorder.primes:
+            return
         await self._write(b"retry: %d\n\n" % round(retry * 1000), more=False)
         self._released = True
+
+    async def ask(self, method: str, params: Any) -> Raw:
+        """Ask the client over this answer. Raises NotAnswered where it takes no event stream, MCPError."""
+        if self.home is None or self.conversation is None or not self._stream:
+            raise NotAnswered("The client cannot be asked here: it takes no event stream")
+        return await self.home.ask(self.conversation, self, method, params)
 
     async def finish(self, body: bytes, status: int = 200) -> None:
         """Send the result and end the answer."""
@@ -164,7 +181,7 @@ class Reply:
             return
         self._closed = True
         if not self._streaming:
-            self.make_recorder = None  # nobody will come back for nothing
+            self.home = None  # nobody will come back for nothing
         await self._start_stream()
         await self._write(b"", more=False)
 
@@ -177,8 +194,8 @@ class Reply:
             return
         self._streaming = True
         await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self.extra]})
-        if self.make_recorder is not None and self.conversation is not None:
-            self._recorder = self.make_recorder(self.conversation)
+        if self.home is not None and self.conversation is not None:
+            self._recorder = self.home.recorder(self.conversation)
             if self._recorder.primes:
                 await self._event(b"", more=True)
 

@@ -166,7 +166,7 @@ class HttpServer:
             if era is self._eras.handshake:
                 await self._of_handshake().post(frame, headers, caller, reply)
             else:
-                inbound = Inbound(caller.principal, reply.notify, headers, None, caller.state)
+                inbound = Inbound(caller.principal, reply, headers, None, caller.state)
                 await self._exchange(era, frame, inbound, reply, receive)
         except MCPError as error:
             if isinstance(frame.id, str | int):

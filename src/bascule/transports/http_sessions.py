@@ -45,7 +45,6 @@ class HandshakeEndpoint:
         self._era = Handshake()
         self._ids = SessionIds(settings, seal)
         self._back = BackChannels()
-        self._make_recorder = self._recorder
         self._keep_alive = settings.keep_alive_interval
         self._replay = replay
         self._streams = Streams(application.hub, replay, settings)
@@ -60,11 +59,9 @@ class HandshakeEndpoint:
             self._notice(frame, conversation)
             await reply.empty(202)
             return
-        ask = None
-        if conversation is not None and reply.streams:
-            reply.conversation, reply.make_recorder = conversation, self._make_recorder
-            ask = self._back.over(conversation, reply)
-        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask, reply.release)
+        if conversation is not None:
+            reply.conversation, reply.home = conversation, self
+        inbound = Inbound(caller.principal, reply, headers, conversation, caller.state)
         exchange = self._opened(frame, inbound)
         if isinstance(exchange, Settled):
             await reply.finish(exchange.body, exchange.status)
@@ -81,8 +78,8 @@ class HandshakeEndpoint:
         session_id = headers.get(SESSION)
         conversation = None if session_id is None else self._ids.open(session_id, caller.principal)
         check_batch(conversation)
-        ask = self._back.over(conversation, reply) if conversation is not None and reply.streams else None
-        inbound = Inbound(caller.principal, reply.notify, headers, conversation, caller.state, ask)
+        reply.conversation, reply.home = conversation, self
+        inbound = Inbound(caller.principal, reply, headers, conversation, caller.state)
         answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
         await (reply.finish(b"[" + b",".join(bodies) + b"]") if bodies else reply.empty(202))
@@ -112,7 +109,11 @@ class HandshakeEndpoint:
         self._streams.drain()
         self._back.drain()
 
-    def _recorder(self, conversation: Conversation) -> Recording:
+    async def ask(self, conversation: Conversation, reply: Reply, method: str, params: Any) -> Raw:
+        """Send a request over a reply's stream and wait for its result. Raises MCPError and NotAnswered."""
+        return await self._back.ask(conversation.key, reply, method, params)
+
+    def recorder(self, conversation: Conversation) -> Recording:
         """What keeps the events of an answer, should it become a stream."""
         return Recording(self._replay, conversation.key, primes=primes(conversation.peer.protocol_version))
 
