@@ -43,7 +43,13 @@ class Run:
         plan, book = self.plan, self.book
         self._each(f"round {number}: HTTP", "calls", lambda target: measure_http.measure(target, plan, book))
         self._each(f"round {number}: stdio", "stdio", lambda target: measure_stdio.measure(target, plan, book))
-        floor = self.targets.get("floor")
+        floor, own = self.targets.get("floor"), self.targets.get("bascule")
+        if floor is not None and own is not None and "beside" not in self.failures:
+            _say(f"round {number}: in turn")
+            try:
+                measure_http.beside(own, floor, plan, book)
+            except Failed as wrong:
+                self.failures["beside"] = str(wrong)
         if floor is not None and "clients" not in self.failures:
             _say(f"round {number}: clients")
             try:

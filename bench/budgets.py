@@ -22,14 +22,27 @@ class Budget(NamedTuple):
         other = figures.get(self.beside[0], {}).get(self.beside[1])
         return None if not other else float(own["median"] / other["median"])
 
+    def interval(self, figures: dict[str, Any]) -> tuple[float, float] | None:
+        """Where a ratio that was measured in turn lies, with 95% certainty; None for any other figure."""
+        if not self.metric.endswith(".ratio"):
+            return None
+        least, most = figures[self.target][self.metric]["interval"]
+        return least, most
+
+    def doubtful(self, figures: dict[str, Any]) -> bool:
+        """Whether a ratio was not measured well enough to say on which side of its limit it is."""
+        interval = self.interval(figures)
+        return interval is not None and interval[0] <= self.limit < interval[1]
+
     def reached(self, value: float) -> bool:
         return value >= self.limit if self.at_least else value <= self.limit
 
 
 def _ratio(era: str, connections: int, limit: float) -> Budget:
-    metric = f"call.{era}.{connections}.cpu_us"
     many = "one connection" if connections == 1 else f"{connections} connections"
-    return Budget(f"tools/call, {era}, {many}", "bascule", metric, limit, "times the floor", ("floor", metric))
+    return Budget(
+        f"tools/call, {era}, {many}", "bascule", f"beside.{era}.{connections}.ratio", limit, "times the floor"
+    )
 
 
 BUDGETS = (

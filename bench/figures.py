@@ -1,5 +1,6 @@
 """Figures: values as they were measured, their median, and how far they lie apart."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -18,6 +19,16 @@ class Figure(Struct, frozen=True):
     @property
     def median(self) -> float:
         return median(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the true median is, with 95% certainty: order statistics, by the binomial distribution's normal form.
+
+        The farthest values where there are too few to say more.
+        """
+        ordered, count = sorted(self.values), len(self.values)
+        cut = max(int((count - 1.96 * math.sqrt(count)) / 2), 0)
+        return ordered[cut], ordered[count - 1 - cut]
 
     @property
     def spread(self) -> float:
@@ -54,6 +65,7 @@ def plain(figures: dict[str, Figures]) -> dict[str, Any]:
             metric: {
                 "median": round(figure.median, 4),
                 "spread": round(figure.spread, 4),
+                "interval": [round(end, 4) for end in figure.interval],
                 "values": [round(value, 4) for value in figure.values],
             }
             for metric, figure in metrics.items()

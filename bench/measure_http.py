@@ -9,7 +9,7 @@ from bench import messages, probe
 from bench.child import Child, http_server
 from bench.figures import Book
 from bench.http_load import Load, run
-from bench.plan import CONNECTIONS, Plan
+from bench.plan import CONNECTIONS, PAIRED, Plan
 from bench.proc import seconds_between
 from bench.targets import Target
 
@@ -106,6 +106,21 @@ def _many(target: Target, plan: Plan, note: Note) -> None:
         load, cpu = bench.load(messages.listing(tools), era, 4)
         note("many.list.cpu_us", cpu / load.replies * 1e6)
         bench.check(era, tools)
+
+
+def beside(target: Target, floor: Target, plan: Plan, book: Book) -> None:
+    """What a call costs as a ratio to the floor, measured in turn: apart, the machine's drift is larger than it."""
+    short = plan._replace(seconds=plan.turn_seconds, warm=plan.turn_seconds / 3)
+    with http_server(floor) as least, http_server(target) as own:
+        pair = [Bench(*least, short), Bench(*own, short)]
+        for turn in range(plan.turns):
+            for era in target.eras:
+                for connections in PAIRED:
+                    cost = [0.0, 0.0]
+                    for index in (0, 1) if turn % 2 else (1, 0):
+                        load, cpu = pair[index].load(messages.add(), era, connections)
+                        cost[index] = cpu / load.replies
+                    book.note(target.name, f"beside.{era}.{connections}.ratio", cost[1] / cost[0])
 
 
 def memory(target: Target, plan: Plan, book: Book) -> None:

@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 CONNECTIONS = (1, 16, 64)
+PAIRED = (1, 16)
+"""How many connections make the calls that are measured in turn with the floor's."""
 
 
 class Plan(NamedTuple):
@@ -20,6 +22,8 @@ class Plan(NamedTuple):
     many_tools: int = 500
     kilobytes: int = 1024
     steps: int = 100
+    turns: int = 36
+    turn_seconds: float = 0.1
     only: tuple[str, ...] = ()
     """Names of the targets that are measured; all where there are none."""
 
@@ -33,5 +37,6 @@ QUICK = Plan(
     own_sessions=1000,
     calls=10_000,
     client_calls=500,
+    turns=8,
     only=("floor", "bascule", "bascule-serve"),
 )

@@ -135,7 +135,9 @@ def _budgets(result: Result) -> list[list[str]]:
         value = budget.value(result["figures"])
         if value is not None:
             limit = f"{'≥' if budget.at_least else '≤'} {budget.limit:g} {budget.unit}"
-            rows.append([budget.title, f"{value:.2f}", limit, "yes" if budget.reached(value) else "NO"])
+            between = budget.interval(result["figures"])
+            measured = f"{value:.2f}" if between is None else f"{value:.2f} ({between[0]:.2f}-{between[1]:.2f})"
+            rows.append([budget.title, measured, limit, "yes" if budget.reached(value) else "NO"])
     return rows
 
 
@@ -155,12 +157,20 @@ def _verdict(result: Result) -> str:
     lines = [
         f"The run took {noise['seconds']:.0f} s; other programs took {noise['others']:.1%} of the processors' time, "
         f"the hypervisor {noise['stolen']:.1%}. Farthest values of one figure of Bascule's, as a part of its median: "
-        f"{_widest(result):.0%}."
+        f"{_widest(result):.0%}. Ratios in the budgets are of loads in turn, with the interval that holds the median "
+        "with 95% certainty."
     ]
-    if noise["others"] > BUSY or noise["stolen"] > STOLEN or len(result["doubtful"]) > 2:
+    undecided = [
+        budget.title
+        for budget in BUDGETS
+        if budget.value(result["figures"]) is not None and budget.doubtful(result["figures"])
+    ]
+    if noise["others"] > BUSY or noise["stolen"] > STOLEN or undecided:
         lines.append("THIS RUN WAS NOISY: repeat it on a quiet machine before believing it.")
+    if undecided:
+        lines.append("Undecided: " + "; ".join(undecided) + ".")
     if result["doubtful"]:
-        lines.append("Figures that lie far apart: " + ", ".join(result["doubtful"]) + ".")
+        lines.append("Microseconds that drifted between the rounds: " + ", ".join(result["doubtful"]) + ".")
     lines += [f"FAILED: {name}: {why}" for name, why in result["failures"].items()]
     return "\n".join(lines)
 

@@ -54,13 +54,23 @@ def test_medians_and_spread():
     assert Figure((0.0,)).spread == 0.0
 
 
+def test_the_interval_of_a_median_leaves_out_what_lies_apart():
+    assert Figure((1.0, 9.0)).interval == (1.0, 9.0)
+    assert Figure(tuple(float(number) for number in range(1, 22))).interval == (7.0, 15.0)
+
+
 def test_values_are_collected_and_doubted():
     book = Book()
     for value in (10, 11, 20):
         book.note("bascule", "call.cpu_us", value)
     book.note("bascule", "call.p99_ms", 5)
     figures = book.figures()
-    assert plain(figures)["bascule"]["call.cpu_us"] == {"median": 11, "spread": 0.9091, "values": [10, 11, 20]}
+    assert plain(figures)["bascule"]["call.cpu_us"] == {
+        "median": 11,
+        "spread": 0.9091,
+        "interval": [10, 20],
+        "values": [10, 11, 20],
+    }
     assert doubtful(figures, ["bascule", "floor"]) == ["bascule call.cpu_us ±91%"]
 
 
@@ -71,6 +81,8 @@ def result():
     for name, cost in (("floor", 40.0), ("bascule", 60.0)):
         for era in ("stateless", "handshake"):
             book.note(name, f"call.{era}.16.cpu_us", cost)
+            for ratio in (1.4, 1.5, 1.6):
+                book.note("bascule", f"beside.{era}.16.ratio", ratio)
     book.note("peer", "call.handshake.16.cpu_us", 4000.0)
     shown = {"package": "thing 1.0", "runtime": "Python 3.11"}
     return json.loads(
@@ -106,10 +118,12 @@ def test_the_report_shows_ratios_budgets_and_doubts(result):
     text = report.text(result)
     assert "60 (1.50)" in text
     assert "4,000 (100.00)" in text
-    (row,) = [line for line in text.splitlines() if "handshake, 16 connections" in line]
+    (row,) = [line for line in text.splitlines() if line.startswith("| tools/call, handshake, 16 connections")]
     assert row.split("|")[2:5] == [cell for cell in row.split("|")[2:5] if cell.strip()]
     assert row.rstrip(" |").endswith("yes")
+    assert "1.50 (1.40-1.60)" in row
     assert "NOISY" in text
+    assert "Undecided: tools/call, stateless, 16 connections; tools/call, handshake, 16 connections." in text
     assert "FAILED: other: it did not start" in text
 
 

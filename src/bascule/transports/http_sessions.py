@@ -69,7 +69,8 @@ class HandshakeEndpoint:
         if opening:
             session = self._ids.mint(exchange.peer, caller.principal)
             reply.extra = [*reply.extra, (SESSION.encode(), session.encode())]
-        settled = await self._settle(exchange, reply)
+        begun = self._begun(exchange)
+        settled = begun if isinstance(begun, Settled) else await self._waiting(begun, exchange, reply)
         await (reply.end() if settled is None else reply.finish(settled.body, settled.status))
 
     async def post_batch(self, body: bytes, headers: Headers, caller: Caller, reply: Reply) -> None:
@@ -124,29 +125,19 @@ class HandshakeEndpoint:
         except MCPError as error:
             return refusal(self._era, error, frame.id)  # type: ignore[arg-type]  # requests only
 
-    async def _settle(self, exchange: Exchange, reply: Reply) -> Settled | None:
-        """The answer to one request; None where its client has cancelled it."""
+    def _begun(self, exchange: Exchange) -> Settled | Suspended[Settled]:
+        """The answer to one request, or what to wait for."""
         conversation = exchange.conversation
-        if conversation is None:
-            return await settle(self._application, self._era, exchange)
-        key = (conversation.key, exchange.request_id)
-        if key in self._running:
+        if conversation is not None and self._running and (conversation.key, exchange.request_id) in self._running:
             taken = InvalidRequest("Invalid request: a request with this id is still running")
             return refusal(self._era, taken, exchange.request_id)
-        step = first_step(settle(self._application, self._era, exchange))
-        if not isinstance(step, Suspended):
-            return step
-        beat = Beat(reply, self._keep_alive)
-        try:
-            return await self._waiting(key, step, exchange)
-        finally:
-            beat.stop()
+        return first_step(settle(self._application, self._era, exchange))
 
-    async def _waiting(
-        self, key: tuple[str, RequestId], settling: Suspended[Settled], exchange: Exchange
-    ) -> Settled | None:
+    async def _waiting(self, settling: Suspended[Settled], exchange: Exchange, reply: Reply) -> Settled | None:
         """The answer to a request that waits for something; None where its client cancels it meanwhile."""
+        key = (exchange.conversation.key if exchange.conversation is not None else "", exchange.request_id)
         task = cast("asyncio.Task[Any]", asyncio.current_task())
+        beat = Beat(reply, self._keep_alive)
         self._running[key] = (exchange, task)
         try:
             settled = await settling
@@ -156,6 +147,7 @@ class HandshakeEndpoint:
             task.uncancel()
             return None
         finally:
+            beat.stop()
             del self._running[key]
         return None if exchange.cancelled else settled
 
@@ -173,8 +165,11 @@ class HandshakeEndpoint:
             return exchange.body
         if exchange.method == INITIALIZE:
             return refusal(self._era, InvalidRequest(_NO_INITIALIZE), frame.id).body
+        begun = self._begun(exchange)
+        if isinstance(begun, Settled):
+            return begun.body
         try:
-            settled = await self._settle(exchange, reply)
+            settled = await self._waiting(begun, exchange, reply)
         except asyncio.CancelledError as error:
             settled = failed(self._era, exchange, error)
         return None if settled is None else settled.body
