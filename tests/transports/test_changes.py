@@ -229,7 +229,7 @@ def test_of_two_streams_of_a_session_one_carries_a_message_and_the_other_takes_o
                 speaking = set(app.hub.listeners)
             gone = threading.Event()
             for _ in range(200):
-                if app.hub.listeners and not app.hub.listeners & speaking:
+                if app.hub.listeners and not app.hub.listeners.keys() & speaking:
                     break
                 gone.wait(0.02)
             app.notify_list_changed("resources")

@@ -78,15 +78,15 @@ class Listener:
     def close(self) -> None:
         """Listen no more."""
         self._hub.unindex(self, tuple(self.topics))
-        self._hub.listeners.discard(self)
+        self._hub.listeners.pop(self, None)
 
 
 class Hub:
-    """Tells listeners of changes."""
+    """Tells listeners of changes, in the order in which they came."""
 
     def __init__(self) -> None:
-        self.listeners: set[Listener] = set()
-        self._by_topic: dict[str, set[Listener]] = {}
+        self.listeners: dict[Listener, None] = {}
+        self._by_topic: dict[str, dict[Listener, None]] = {}
 
     def listen(self, topics: Iterable[str], wake: Callable[[], None]) -> Listener:
         """A new listener; it must be closed. Raises TooMany."""
@@ -99,7 +99,7 @@ class Hub:
         except TooMany:
             listener.close()
             raise
-        self.listeners.add(listener)
+        self.listeners[listener] = None
         return listener
 
     def tell(self, topic: str) -> None:
@@ -110,14 +110,14 @@ class Hub:
     def index(self, listener: Listener, topics: Iterable[str]) -> None:
         """Remember that a listener wants these."""
         for topic in topics:
-            self._by_topic.setdefault(topic, set()).add(listener)
+            self._by_topic.setdefault(topic, {})[listener] = None
 
     def unindex(self, listener: Listener, topics: Iterable[str]) -> None:
         """Forget that a listener wants these."""
         for topic in topics:
             wanting = self._by_topic.get(topic)
             if wanting is not None:
-                wanting.discard(listener)
+                wanting.pop(listener, None)
                 if not wanting:
                     del self._by_topic[topic]
 

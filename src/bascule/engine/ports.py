@@ -20,6 +20,12 @@ class Seal(Protocol):
         ...
 
 
+Clock = Callable[[], float]
+"""Seconds, since the epoch or since some other moment."""
+
+Random = Callable[[int], bytes]
+"""So many bytes that nobody can guess."""
+
 MakeSeal = Callable[[], Seal]
 """Gives the one Seal of a process; made when first asked for, because most servers never need it."""
 

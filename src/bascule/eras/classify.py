@@ -4,10 +4,13 @@ A request is stateless if its `_meta` says a protocol version, or if its HTTP he
 else belongs to the handshake era. Source: specification 2026-07-28, basic/versioning, "Compatibility Matrix".
 """
 
+import os
+import time
+
 from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Conversation
-from bascule.engine.ports import MakeSeal, Marks
+from bascule.engine.ports import Clock, MakeSeal, Marks, Random
 from bascule.eras.handshake import INITIALIZE, Handshake
 from bascule.eras.said import said_version
 from bascule.eras.stateless import Stateless
@@ -19,8 +22,15 @@ from bascule.wire.jsonrpc import Frame
 class Eras:
     """Both eras of one application, and the choice between them."""
 
-    def __init__(self, application: Application, make_seal: MakeSeal, marks: Marks | None = None) -> None:
-        self.stateless = Stateless(application, make_seal, marks)
+    def __init__(
+        self,
+        application: Application,
+        make_seal: MakeSeal,
+        marks: Marks | None = None,
+        clock: Clock = time.time,
+        random: Random = os.urandom,
+    ) -> None:
+        self.stateless = Stateless(application, make_seal, marks, clock, random)
         self.handshake = Handshake()
 
     def of_headers(self, frame: Frame, version: str | None) -> ServerEra:

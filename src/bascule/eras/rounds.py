@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw, Struct
 from bascule.engine.application import Application
 from bascule.engine.asking import MAX_ROUNDS, Asking, Dialogue, Question
 from bascule.engine.exchange import Exchange, check_capabilities
-from bascule.engine.ports import MakeSeal, Marks, Unsealable
+from bascule.engine.ports import Clock, MakeSeal, Marks, Random, Unsealable
 from bascule.eras.headers import named
 from bascule.errors import InternalError, InvalidParams, InvalidRequest
 from bascule.wire.inputs import InputParams, InputRequest, InputRequiredResult
@@ -61,8 +61,8 @@ class Rounds:
     def __init__(
         self,
         make_seal: MakeSeal,
-        clock: Callable[[], float] = time.time,
-        random: Callable[[int], bytes] = os.urandom,
+        clock: Clock = time.time,
+        random: Random = os.urandom,
         marks: Marks | None = None,
     ) -> None:
         self._marks = marks

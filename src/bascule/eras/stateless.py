@@ -4,6 +4,8 @@ Knows the protocol's dates and shapes; knows no transport beyond a mapping of he
 Source: specification 2026-07-28, basic/index, basic/versioning, server/discover, server/utilities/caching.
 """
 
+import os
+import time
 from collections.abc import Mapping
 
 import msgspec
@@ -12,7 +14,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, Method
 from bascule.engine.exchange import Exchange, Peer
-from bascule.engine.ports import MakeSeal, Marks
+from bascule.engine.ports import Clock, MakeSeal, Marks, Random
 from bascule.eras import headers
 from bascule.eras.methods import SHARED, ask_application, decoder
 from bascule.eras.rounds import Rounds
@@ -41,14 +43,21 @@ LISTEN = "subscriptions/listen"
 class Stateless:
     """Serves the stateless era for one application."""
 
-    def __init__(self, application: Application, make_seal: MakeSeal, marks: Marks | None = None) -> None:
+    def __init__(
+        self,
+        application: Application,
+        make_seal: MakeSeal,
+        marks: Marks | None = None,
+        clock: Clock = time.time,
+        random: Random = os.urandom,
+    ) -> None:
         self._application = application
         facts = application.facts
         self._ttl_ms = facts.ttl_ms
         self._cache_scope = facts.cache_scope
         self._server_info = msgspec.to_builtins(facts.info)
         self._meta = Raw(encode({SERVER_INFO_KEY: facts.info}))
-        self._rounds = Rounds(make_seal, marks=marks)
+        self._rounds = Rounds(make_seal, clock, random, marks)
         self.inquire = self._rounds.inquire
         self.pose = self._rounds.pose
         shared = {name: Method(method.decode, self._rounds.once(method.answer)) for name, method in SHARED.items()}

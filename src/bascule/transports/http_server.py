@@ -7,6 +7,8 @@ Source: specification 2026-07-28, basic/transports/streamable-http.
 
 import asyncio
 import logging
+import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +18,7 @@ from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import ANONYMOUS, Exchange
 from bascule.engine.hub import Listener
-from bascule.engine.ports import MakeSeal, Marks, Seal
+from bascule.engine.ports import Clock, MakeSeal, Marks, Random, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import ConfigError, InternalError, InvalidRequest, MCPError
@@ -76,11 +78,13 @@ class HttpServer:
         make_legacy: MakeLegacy,
         make_seal: MakeSeal,
         marks: Marks | None = None,
+        clock: Clock = time.time,
+        random: Random = os.urandom,
     ) -> None:
         self._application = application
         self._settings = settings
         self._edge = Edge(settings)
-        self._eras = Eras(application, make_seal, marks)
+        self._eras = Eras(application, make_seal, marks, clock, random)
         self._lifespan = Lifespan(application)
         self._make_endpoint = make_endpoint
         self._make_seal = make_seal
@@ -95,7 +99,7 @@ class HttpServer:
         self._paths |= self._legacy_paths
         self._caller = Caller(ANONYMOUS, {})
         self._draining = False
-        self._listeners: set[Listener] = set()
+        self._listeners: dict[Listener, None] = {}
         self._failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -199,7 +203,7 @@ class HttpServer:
         """The answer; None where the client left before it was ready."""
         watch, beat = Watch(exchange, receive), Beat(reply, self._settings.keep_alive_interval)
         if exchange.listener is not None:
-            self._listeners.add(exchange.listener)
+            self._listeners[exchange.listener] = None
         try:
             settled = await settling
         except asyncio.CancelledError:
@@ -212,7 +216,7 @@ class HttpServer:
             watch.stop()
             beat.stop()
             if exchange.listener is not None:
-                self._listeners.discard(exchange.listener)
+                self._listeners.pop(exchange.listener, None)
         return None if exchange.cancelled else settled
 
     def _of_handshake(self) -> "HandshakeEndpoint":

@@ -5,6 +5,8 @@ Source: specification 2025-11-25, basic/transports; 2025-03-26, basic/transports
 """
 
 import asyncio
+import os
+import time
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +15,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound
 from bascule.engine.exchange import Conversation, Exchange
-from bascule.engine.ports import Replay, Seal
+from bascule.engine.ports import Clock, Random, Replay, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import check_batch, check_version_header
 from bascule.eras.handshake import INITIALIZE, Handshake
@@ -40,13 +42,22 @@ Running = tuple[Exchange, "asyncio.Task[Any]"]
 class HandshakeEndpoint:
     """Serves handshake-era traffic for one application."""
 
-    def __init__(self, application: Application, settings: HttpSettings, seal: Seal, replay: Replay) -> None:
+    def __init__(
+        self,
+        application: Application,
+        settings: HttpSettings,
+        seal: Seal,
+        replay: Replay,
+        clock: Clock = time.time,
+        random: Random = os.urandom,
+    ) -> None:
         self._application = application
         self._era = Handshake()
-        self._ids = SessionIds(settings, seal)
+        self._ids = SessionIds(settings, seal, clock, random)
         self._back = BackChannels()
         self._keep_alive = settings.keep_alive_interval
         self._replay = replay
+        self._random = random
         self._streams = Streams(application.hub, replay, settings)
         self._running: dict[tuple[str, RequestId], Running] = {}
 
@@ -116,7 +127,8 @@ class HandshakeEndpoint:
 
     def recorder(self, conversation: Conversation) -> Recording:
         """What keeps the events of an answer, should it become a stream."""
-        return Recording(self._replay, conversation.key, primes=primes(conversation.peer.protocol_version))
+        primed = primes(conversation.peer.protocol_version)
+        return Recording(self._replay, conversation.key, self._random, primes=primed)
 
     def _opened(self, frame: Frame, inbound: Inbound) -> Exchange | Settled:
         """The exchange of one request, or its refusal."""

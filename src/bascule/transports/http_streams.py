@@ -7,13 +7,12 @@ Source: specification 2025-11-25, basic/transports, "Listening for Messages" and
 """
 
 import asyncio
-import os
 
 from bascule.engine.exchange import Conversation, Principal
 from bascule.engine.framing import encode_event
 from bascule.engine.hub import LISTS, Hub
 from bascule.engine.notices import notice_of
-from bascule.engine.ports import Recorded, Replay
+from bascule.engine.ports import Random, Recorded, Replay
 from bascule.engine.settings import HttpSettings
 from bascule.errors import InvalidRequest, MCPError
 from bascule.transports.http_headers import Receive
@@ -30,9 +29,9 @@ _DIGITS = 9
 class Recording:
     """The recorder of one answer's stream."""
 
-    def __init__(self, replay: Replay, key: str, *, primes: bool) -> None:
+    def __init__(self, replay: Replay, key: str, random: Random, *, primes: bool) -> None:
         self._replay = replay
-        self._name = f"{key}.{os.urandom(6).hex()}"
+        self._name = f"{key}.{random(6).hex()}"
         self.primes = primes
 
     async def record(self, data: bytes, *, last: bool) -> str:
