@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -46,10 +47,29 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How many of them one caller may hold open."""
     session_ttl: Positive = 86_400.0
     """How long a handshake-era session id is good for."""
+    session_idle_timeout: NotNegative = 0.0
+    """After how long without a request a session ends; with 0, only its age ends one, and it costs no memory."""
     single_use_state: bool = False
     """Take each `requestState` of the stateless era once only; what was asked back cannot be answered twice."""
     sealing_keys: tuple[str, ...] = ()
     """Secrets that seal session ids, newest first; one is generated for this process where none is given."""
+
+
+class TaskSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls that go on as tasks. Times in seconds, sizes in bytes."""
+
+    store: str = ""
+    """The SQLite file that keeps tasks beyond a restart, for one process; where there is none, memory keeps them."""
+    ttl: Positive = 3600.0
+    """How long a task is kept, from its creation."""
+    poll_interval: Positive = 1.0
+    """How long clients are asked to wait between two looks at a task."""
+    max_tasks: Count = 10_000
+    max_tasks_per_principal: Count = 100
+    max_result_bytes: Count = 4 * 1024 * 1024
+    """How long the result of a task may be; a longer one fails it."""
+    max_kept_bytes: Count = 256 * 1024 * 1024
+    """How long all results together may be."""
 
 
 class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,3 +83,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     http: HttpSettings = HttpSettings()
     stdio: StdioSettings = StdioSettings()
+    tasks: TaskSettings = TaskSettings()

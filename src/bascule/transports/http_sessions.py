@@ -53,7 +53,7 @@ class HandshakeEndpoint:
     ) -> None:
         self._application = application
         self._era = Handshake()
-        self._ids = SessionIds(settings, seal, clock, random)
+        self._ids = SessionIds(settings, seal, clock, random, self._busy)
         self._back = BackChannels()
         self._keep_alive = settings.keep_alive_interval
         self._replay = replay
@@ -101,8 +101,11 @@ class HandshakeEndpoint:
         check_version_header(headers.get(VERSION))
         conversation = self._ids.open(headers.get(SESSION), caller.principal)
         last = headers.get(LAST_EVENT)
-        if last is None or not await self._streams.resume(conversation, caller.principal, last, reply, receive):
-            await self._streams.listen(conversation, caller.principal, reply, receive)
+        try:
+            if last is None or not await self._streams.resume(conversation, caller.principal, last, reply, receive):
+                await self._streams.listen(conversation, caller.principal, reply, receive)
+        finally:
+            self._ids.touch(conversation)
 
     async def delete(self, headers: Headers, caller: Caller, reply: Reply) -> None:
         """End a session: its id is refused from now on, its requests are cancelled, its streams end."""
@@ -137,6 +140,10 @@ class HandshakeEndpoint:
         except MCPError as error:
             return refusal(self._era, error, frame.id)  # type: ignore[arg-type]  # requests only
 
+    def _busy(self, key: str) -> bool:
+        """Whether a session has a request or a stream under way."""
+        return self._streams.holds(key) or any(running[0] == key for running in self._running)
+
     def _begun(self, exchange: Exchange) -> Settled | Suspended[Settled]:
         """The answer to one request, or what to wait for."""
         conversation = exchange.conversation
@@ -161,6 +168,8 @@ class HandshakeEndpoint:
         finally:
             beat.stop()
             del self._running[key]
+            if exchange.conversation is not None:
+                self._ids.touch(exchange.conversation)
         return None if exchange.cancelled else settled
 
     async def _answer_part(self, part: bytes, inbound: Inbound, reply: Reply) -> bytes | None:

@@ -101,6 +101,10 @@ class Streams:
             self._close(stream)
         return True
 
+    def holds(self, key: str) -> bool:
+        """Whether a session has a stream open."""
+        return bool(self._open.get(key))
+
     def end(self, key: str) -> None:
         """End the streams of a session, and forget what was kept for it."""
         for stream in self._open.get(key, ()):

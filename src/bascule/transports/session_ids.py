@@ -1,8 +1,8 @@
 """Session ids of the handshake era: a session is sealed into its id, so that an idle one costs no memory.
 
 The id carries version, client facts, capabilities, the principal's key and the time of issue; any replica with the same
-sealing keys reads it. Kept in memory, and bounded, are only the ids opened lately, unusual log levels, and the
-ids that were ended before they expired.
+sealing keys reads it. Kept in memory, and bounded, are only the ids opened lately, unusual log levels, the ids that
+were ended before they expired, and, where idle ones end, when each was used last by this process.
 Source: specification 2025-11-25, basic/transports, "Session Management".
 """
 
@@ -58,6 +58,13 @@ _encode_ticket = msgspec.msgpack.Encoder().encode
 _decode_ticket = msgspec.msgpack.Decoder(_Ticket).decode
 
 
+class _Used(NamedTuple):
+    """When a session was issued, and when it was used last."""
+
+    issued: float
+    last: float
+
+
 class SessionEnded(MCPError):
     """The session id is unknown, expired, ended or another caller's: the client must initialize again."""
 
@@ -77,9 +84,13 @@ class SessionIds:
         seal: Seal,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
+        busy: Callable[[str], bool] = lambda key: False,
     ) -> None:
+        """`busy` says whether a session, by its conversation's key, has a request or a stream under way."""
+        self._busy = busy
         self._sealer = seal
         self._ttl = settings.session_ttl
+        self._idle = settings.session_idle_timeout
         self._clock = clock
         self._random = random
         self._opened: OrderedDict[str, tuple[_Ticket, Conversation, Principal]] = OrderedDict()
@@ -88,6 +99,7 @@ class SessionIds:
         """Log levels and subscriptions of sessions that have asked for some, and are not among the opened."""
         self._kept_characters = 0
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
+        self._used: OrderedDict[str, _Used] = OrderedDict()
         self._oldest = 0.0
         """Sessions issued before this moment are refused: the marks of ended ones from then on are all there."""
 
@@ -123,6 +135,8 @@ class SessionIds:
         own = owner is principal or ticket.principal == _digest(principal.key)
         if conversation.key in self._ended or not current or not own:
             raise SessionEnded
+        if self._idle:
+            self._use(conversation.key, ticket.issued, now)
         if found is None:
             self._remember(session_id, ticket, conversation, principal)
         else:
@@ -131,14 +145,36 @@ class SessionIds:
 
     def end(self, session_id: str) -> None:
         """Refuse an id from now on. It must have been opened."""
+        ticket, conversation, _ = self._opened.pop(session_id)
+        self._used.pop(conversation.key, None)
+        self._end(conversation.key, ticket.issued)
+
+    def _end(self, key: str, issued: float) -> None:
         now = self._clock()
         while self._ended and next(iter(self._ended.values())).until < now:
             self._ended.popitem(last=False)
         if len(self._ended) >= _MARKS:
             _, dropped = self._ended.popitem(last=False)
             self._oldest = max(self._oldest, dropped.issued + 1)
-        ticket, conversation, _ = self._opened.pop(session_id)
-        self._ended[conversation.key] = _Ended(ticket.issued, now + self._ttl)
+        self._ended[key] = _Ended(issued, now + self._ttl)
+
+    def touch(self, conversation: Conversation) -> None:
+        """Note that a session was used until now."""
+        used = self._used.get(conversation.key)
+        if used is not None:
+            self._used[conversation.key] = used._replace(last=self._clock())
+            self._used.move_to_end(conversation.key)
+
+    def _use(self, key: str, issued: float, now: float) -> None:
+        """Note that a session is used. Raises SessionEnded, now and for good, where it was idle for too long."""
+        used = self._used.pop(key, None)
+        if used is not None and used.last < now - self._idle and not self._busy(key):
+            self._end(key, issued)
+            raise SessionEnded
+        self._used[key] = _Used(issued, now)
+        if len(self._used) > _MARKS:
+            _, dropped = self._used.popitem(last=False)
+            self._oldest = max(self._oldest, dropped.issued + 1)
 
     def _unseal(self, session_id: str) -> tuple[_Ticket, Conversation]:
         if len(session_id) > MAX_ID:
