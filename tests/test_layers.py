@@ -57,13 +57,14 @@ LATE_USERS = (
     "client/connect.py",
     "servers/sql/choose.py",
     "server/app.py",
+    "server/task_door.py",
     "server/declare.py",
     "cli/",
 )
 """Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, and raw
 schemas, whose validator costs a tenth of the cold start."""
 
-LATE_DOORS = {("server/app.py", "bascule.serve"), ("server/app.py", "bascule.tasks.runner")}
+LATE_DOORS = {("server/app.py", "bascule.serve"), ("server/task_door.py", "bascule.tasks.runner")}
 """Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them, and
 the first tool that may become a task loads the extension that is built on tools."""
 

@@ -16,8 +16,12 @@ Raise inside, translate once at the edge. Messages are one sentence for the read
 Codes: specification 2026-07-28, basic/index, "Error Codes"; JSON-RPC 2.0, section 5.1.
 """
 
+import logging
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
+
+log = logging.getLogger("bascule")
 
 
 class BasculeError(Exception):
@@ -86,6 +90,13 @@ class InternalError(MCPError):
 
     code = -32603
     status = 200
+
+
+def unforeseen(what: str, error: BaseException) -> InternalError:
+    """The error that stands for one that nobody foresaw: a reference, under which the log has the details."""
+    reference = os.urandom(4).hex()
+    log.error("%s failed (reference %s)", what, reference, exc_info=error)
+    return InternalError(f"Internal error (reference {reference})")
 
 
 class ResourceNotFound(InvalidParams):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bascule import config
 from bascule.engine.application import Application
-from bascule.engine.ports import MakeSeal, Seal
-from bascule.engine.settings import HttpSettings, Settings
+from bascule.engine.ports import Keeping, MakeSeal, Seal
+from bascule.engine.settings import HttpSettings, Settings, TaskSettings
 from bascule.errors import ConfigError
 from bascule.late import late
 from bascule.runtime.daemons import DaemonExecutor
@@ -48,6 +48,7 @@ def run(
     if transport == "stdio":
         serve_stdio(application, settings)
     elif transport == "http":
+        keep_tasks(application, settings.tasks)
         http = config.http_settings(
             settings.http,
             host=host,
@@ -68,7 +69,11 @@ def asgi(
     settings: HttpSettings | None = None,
 ) -> "HttpServer":
     """The ASGI application of one Server; mounted in another application, that one's server owns sockets and timers."""
-    http = config.load().http if settings is None else settings
+    if settings is None:
+        loaded = config.load()
+        keep_tasks(application, loaded.tasks)
+        settings = loaded.http
+    http = settings
     widened = config.http_settings(
         http,
         allowed_hosts=[*http.allowed_hosts, *allowed_hosts],
@@ -83,8 +88,15 @@ def asgi(
     return server
 
 
+def keep_tasks(application: Application, settings: TaskSettings) -> None:
+    """Have an application keep its tasks as the settings say."""
+    store = late("bascule.stores.sqlite:SqliteTasks")(settings.store) if settings.store else None
+    application.keep_tasks(Keeping(settings, store))
+
+
 def serve_stdio(application: Application, settings: Settings, streams: tuple[int, int] | None = None) -> None:
     """Serve over standard input and output, or over two descriptors that were claimed already."""
+    keep_tasks(application, settings.tasks)
     stdio = late("bascule.transports.stdio:serve")
     if streams is None:
         if sys.stdin is not None and sys.stdin.isatty():

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 from bascule import Ask, Context, MCPError, Server, ToolError
 from bascule.engine.asking import Asking
 from bascule.engine.exchange import CLOSED, LOCAL, Exchange, Peer, Principal
+from bascule.engine.ports import Keeping
+from bascule.engine.settings import TaskSettings
 from bascule.eras.rounds import Rounds
 from bascule.eras.sealing import Sealer
 from bascule.errors import InvalidParams, MethodNotFound, MissingCapability
-from bascule.tasks import runner, work
+from bascule.wire.jsonrpc import encode
 from bascule.wire.notices import ListenParams, SubscriptionFilter
 from bascule.wire.requests import ClientCapabilities
 from bascule.wire.tasks import EXTENSION, TaskParams, UpdateTaskParams
@@ -22,6 +24,14 @@ from bascule.wire.tools import CallToolParams
 ABLE = Peer("x", None, ClientCapabilities(elicitation={}, extensions={EXTENSION: {}}))
 UNABLE = Peer("x", None, ClientCapabilities(elicitation={}))
 OTHER = Principal(issuer="i", subject="other")
+
+
+TTL = TaskSettings().ttl
+
+
+def runner(app):
+    (found,) = app._tasks.runners()
+    return found
 
 
 class Clock:
@@ -54,6 +64,9 @@ class Caller:
             inquire=self.rounds.inquire,
             state=self.state,
         )
+
+    def keep(self, **settings):
+        self.state[Keeping] = Keeping(TaskSettings(**settings))
 
     async def call(self, name, arguments=b"{}", responses=UNSET, **options):
         params = CallToolParams(name=name, arguments=Raw(arguments), input_responses=responses)
@@ -165,12 +178,46 @@ async def test_a_tools_failure_completes_the_task_and_a_protocol_error_fails_it(
     failed = await caller.settled(await caller.call("broken"), "failed")
     assert (failed.error.code, failed.error.message, failed.error.data) == (-32603, "off the protocol", {"a": 1})
     assert failed.result is UNSET
+    assert failed.status_message == "off the protocol"
+
+
+async def test_what_nobody_foresaw_fails_the_task_and_stands_in_the_log_only(app, caller, caplog):
+    @app.tool(task="optional")
+    async def odd() -> str:
+        raise asyncio.CancelledError("secret")
+
+    @app.tool(task="optional")
+    async def unsendable() -> str:
+        raise MCPError("not so", data={1: object()})
+
+    failed = await caller.settled(await caller.call("odd"), "failed")
+    assert failed.error.code == -32603
+    reference = failed.error.message.removeprefix("Internal error (reference ").removesuffix(")")
+    assert len(reference) == 8
+    assert reference in caplog.text
+    assert "secret" not in encode(failed).decode()
+    failed = await caller.settled(await caller.call("unsendable"), "failed")
+    assert (failed.error.message, failed.error.data) == ("not so", UNSET)
+
+
+async def test_the_status_of_a_task_that_has_ended_stands(app, caller):
+    kept = []
+
+    @app.tool(task="required")
+    async def leave(ctx: Context) -> str:
+        kept.append(ctx.task)
+        return "done"
+
+    task = await caller.call("leave")
+    done = await caller.settled(task, "completed")
+    await kept[0].status("still here")
+    assert await caller.look(task) == done
 
 
 async def test_wrong_arguments_make_no_task(app, caller):
     result = await caller.call("wait", b'{"name":5}')
     assert result.is_error
-    assert len(app._tasks) == 0
+    assert len(runner(app)) == 0
 
 
 async def test_cancelling_runs_finally_blocks_and_may_be_said_twice(app, caller):
@@ -212,13 +259,13 @@ async def test_declared_questions_are_answered_before_the_task_begins(app, calle
     with pytest.raises(Asking) as asking:
         await caller.call("before")
     assert set(asking.value.questions) == {"name"}
-    assert len(app._tasks) == 0
+    assert len(runner(app)) == 0
     answers = {"name": Raw(b'{"action":"accept","content":{"value":"Ada"}}')}
     done = await caller.settled(await caller.call("before", responses=answers), "completed")
     assert b"Ada 1" in bytes(done.result)
     refused = {"name": Raw(b'{"action":"decline"}')}
     assert (await caller.call("before", responses=refused)).is_error
-    assert len(app._tasks) == 1
+    assert len(runner(app)) == 1
 
 
 async def test_a_task_is_unknown_to_everybody_else(app, caller):
@@ -230,9 +277,8 @@ async def test_a_task_is_unknown_to_everybody_else(app, caller):
     assert len(task.task_id) >= 32
 
 
-async def test_tasks_are_bounded_for_each_caller_and_in_all(app, caller, monkeypatch):
-    monkeypatch.setattr(runner, "MAX_TASKS_EACH", 2)
-    monkeypatch.setattr(runner, "MAX_TASKS", 3)
+async def test_tasks_are_bounded_for_each_caller_and_in_all(app, caller):
+    caller.keep(max_tasks=3, max_tasks_per_principal=2)
     assert [(await caller.call("wait")).status for _ in range(2)] == ["working", "working"]
     assert (await caller.call("wait")).is_error
     assert (await caller.call("wait", principal=OTHER)).status == "working"
@@ -241,34 +287,35 @@ async def test_tasks_are_bounded_for_each_caller_and_in_all(app, caller, monkeyp
 
 async def test_a_task_is_forgotten_when_its_time_is_over(app, caller):
     clock = Clock()
-    app._tasks._clock = clock
+    runner(app)._clock = clock
     task = await caller.call("wait")
-    clock.now += runner.TTL - 1
+    clock.now += TTL - 1
     assert (await caller.look(task)).status == "working"
     await asyncio.sleep(0)
     clock.now += 2
     with pytest.raises(InvalidParams):
         await caller.look(task)
-    await asyncio.sleep(0)
+    for _ in range(2):
+        await asyncio.sleep(0)
     assert app.left == ["x"], "what still ran was ended"
-    assert len(app._tasks) == 0
-    assert not app._tasks._of_owner
+    assert len(runner(app)) == 0
+    assert not runner(app)._of_owner
 
 
-async def test_a_result_that_is_too_long_fails_the_task(caller, monkeypatch):
-    monkeypatch.setattr(work, "MAX_RESULT", 50)
+async def test_a_result_that_is_too_long_fails_the_task(caller):
+    caller.keep(max_result_bytes=50)
     failed = await caller.settled(await caller.call("big"), "failed")
     assert "longer than" in failed.error.message
 
 
-async def test_all_results_together_are_bounded_and_room_comes_back_with_time(app, caller, monkeypatch):
+async def test_all_results_together_are_bounded_and_room_comes_back_with_time(app, caller):
     clock = Clock()
-    app._tasks._clock = clock
-    monkeypatch.setattr(runner, "MAX_KEPT", 400)
+    runner(app)._clock = clock
+    caller.keep(max_kept_bytes=400)
     assert (await caller.settled(await caller.call("big"), "completed", "failed")).status == "completed"
     failed = await caller.settled(await caller.call("big"), "completed", "failed")
     assert "room" in failed.error.message
-    clock.now += runner.TTL + 1
+    clock.now += TTL + 1
     assert (await caller.settled(await caller.call("big"), "completed", "failed")).status == "completed"
 
 
@@ -277,7 +324,7 @@ async def test_the_end_of_the_server_ends_its_tasks(app):
         await Caller(app, state).call("wait")
         await asyncio.sleep(0)
     assert app.left == ["x"]
-    assert len(app._tasks) == 0
+    assert len(runner(app)) == 0
 
 
 async def test_the_end_of_one_run_leaves_the_tasks_of_another_alone(app, caller):

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from bascule.engine.exchange import Exchange
 from bascule.engine.hub import Hub
+from bascule.engine.ports import Keeping
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
@@ -45,6 +46,8 @@ class Application(Protocol):
     def hub(self) -> Hub: ...
 
     def use_secrets(self, secrets: Sequence[str]) -> None: ...
+
+    def keep_tasks(self, keeping: Keeping) -> None: ...
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]: ...
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from bascule.engine.settings import TaskSettings
+from bascule.wire.tasks import Status
+
 
 class Unsealable(Exception):
     """The text was not sealed with one of our keys for this purpose, or was changed on its way."""
@@ -64,3 +67,43 @@ class Replay(Protocol):
     def forget(self, prefix: str) -> None:
         """Drop all streams whose name begins so."""
         ...
+
+
+class TaskRecord(NamedTuple):
+    """A task as it is kept. Times in seconds since the epoch; `result` and `error` are JSON."""
+
+    id: str
+    owner: tuple[str, str, str]
+    state: Status
+    created: float
+    updated: float
+    expires: float
+    message: str | None = None
+    result: bytes | None = None
+    error: bytes | None = None
+
+
+class TaskStore(Protocol):
+    """Keeps tasks beyond the process that runs them."""
+
+    async def open(self) -> list[TaskRecord]:
+        """The tasks of earlier processes that have not expired, oldest first; none where the store is open already.
+
+        Raises ConfigError where it cannot be opened.
+        """
+        ...
+
+    async def put(self, record: TaskRecord) -> None:
+        """Keep a task as it stands, surely. Raises OSError where that fails."""
+        ...
+
+    async def close(self) -> None:
+        """Close once for each `open`."""
+        ...
+
+
+class Keeping(NamedTuple):
+    """How the tasks of a process are kept. Stands in the state of a run, under its own type."""
+
+    settings: TaskSettings
+    store: TaskStore | None = None

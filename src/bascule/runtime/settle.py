@@ -5,7 +5,6 @@ Knows the seams of an era and the handler; does not know which era it is, or wha
 
 import asyncio
 import logging
-import os
 
 from msgspec import Struct
 
@@ -13,7 +12,7 @@ from bascule.engine.application import Application
 from bascule.engine.asking import Asking, asking_in
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import CLOSED, Exchange
-from bascule.errors import InternalError, MCPError
+from bascule.errors import MCPError, unforeseen
 from bascule.wire.jsonrpc import ErrorObject, ErrorResponse, RequestId, Response, encode
 
 log = logging.getLogger("bascule")
@@ -59,10 +58,8 @@ def _posed(era: ServerEra, exchange: Exchange, asking: Asking) -> Settled:
 
 
 def failed(era: ServerEra, exchange: Exchange, error: BaseException) -> Settled:
-    """The answer for what nobody foresaw: a reference, under which the log has the details."""
-    reference = os.urandom(4).hex()
-    log.error("%s failed (reference %s)", exchange.method, reference, exc_info=error)
-    return refusal(era, InternalError(f"Internal error (reference {reference})"), exchange.request_id)
+    """The answer for what nobody foresaw."""
+    return refusal(era, unforeseen(exchange.method, error), exchange.request_id)
 
 
 def refusal(era: ServerEra, error: MCPError, request_id: RequestId) -> Settled:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, overload
 from bascule.engine.application import Facts, Mirrored
 from bascule.engine.exchange import Exchange
 from bascule.engine.hub import PROMPTS, RESOURCES, TOOLS, Hub
+from bascule.engine.ports import Keeping
 from bascule.errors import DeclarationError, MethodNotFound
 from bascule.late import late
 from bascule.server import declare
@@ -18,10 +19,11 @@ from bascule.server.answers import Answers
 from bascule.server.changes import listen
 from bascule.server.completion import suggester
 from bascule.server.context import Context
-from bascule.server.features import AsTask, Feature, Lifespan, ListResources
+from bascule.server.features import Feature, Lifespan, ListResources
 from bascule.server.mounting import prefixed, prefixed_uri
 from bascule.server.pages import PAGE_SIZE
 from bascule.server.registry import Registry, list_of
+from bascule.server.task_door import TaskDoor
 from bascule.server.workers import Workers
 from bascule.wire.content import Annotations, Icon, Meta
 from bascule.wire.lifecycle import ServerCapabilities
@@ -68,10 +70,10 @@ class Server:
         self._lifespan = lifespan
         self._registry = Registry(page_size)
         self.hub = Hub()
-        self._answers = Answers(self._registry, self._listen, self._look_after, self._of_skills)
+        self._tasks = TaskDoor(self.hub)
+        self._answers = Answers(self._registry, self._listen, self._tasks.look_after, self._of_skills)
         self._methods = self._answers.methods
         self._workers = Workers()
-        self._tasks: Any = None
         self._skills: Any = None
         self._mounted: list[Server] = []
         self._parents: list[tuple[Server, str | None]] = []
@@ -121,7 +123,16 @@ class Server:
         Raises DeclarationError where the function cannot be a tool as written.
         """
         options = declare.ToolOptions(
-            name, title, description, annotations, icons, meta, input_schema, output_schema, inline, self._as_task(task)
+            name,
+            title,
+            description,
+            annotations,
+            icons,
+            meta,
+            input_schema,
+            output_schema,
+            inline,
+            self._tasks.as_task(task),
         )
 
         def declared(given: Function) -> Function:
@@ -251,6 +262,7 @@ class Server:
             self._add(feature)
         other._adopters.append(lambda feature: self._add(prefixed(feature, prefix)))
         self._mounted.append(other)
+        self._tasks.mount(other._tasks)
         other._parents.append((self, prefix))
 
     def contains(self, other: "Server") -> bool:
@@ -281,6 +293,10 @@ class Server:
         """Sign cursors with these secrets, newest first, so that every process that has them knows them."""
         self._registry.use_secrets(secrets)
 
+    def keep_tasks(self, keeping: Keeping) -> None:
+        """Keep tasks in this way, from the next run on."""
+        self._tasks.keeping = keeping
+
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""
         found = self._registry.tools.get(tool)
@@ -298,6 +314,7 @@ class Server:
         """
         state: dict[Any, Any] = {}
         async with AsyncExitStack() as stack:
+            await self._tasks.open(state, stack)
             if self._lifespan is not None:
                 state[self] = await stack.enter_async_context(self._lifespan(self))
             for other in self._mounted:
@@ -305,8 +322,7 @@ class Server:
             try:
                 yield state
             finally:
-                for runner in self._runners():
-                    await runner.stop(state)
+                await self._tasks.close(state)
 
     def context(self, exchange: Exchange) -> Context:
         """The context that a handler of this server gets."""
@@ -362,22 +378,8 @@ class Server:
         for parent, _ in self._parents:
             parent.notify_list_changed(what)
 
-    def _as_task(self, mode: Literal["never", "optional", "required"]) -> AsTask | None:
-        """How a tool becomes a task. The extension is there, and loaded, from the first such tool on."""
-        if mode == "never":
-            return None
-        if self._tasks is None:
-            self._tasks = late("bascule.tasks.runner:Tasks")(self._tell_of_task)
-        make = self._tasks.handler
-        return lambda handler, prelude: make(handler, mode, prelude)
-
-    def _runners(self) -> list[Any]:
-        """Whoever runs tasks: of this server, and of those mounted in it."""
-        own = [] if self._tasks is None else [self._tasks]
-        return own + [runner for other in self._mounted for runner in other._runners()]
-
     def _extensions(self) -> dict[str, Any]:
-        found: dict[str, Any] = {TASKS: {}} if self._runners() else {}
+        found: dict[str, Any] = {TASKS: {}} if self._tasks.runners() else {}
         return found if self._skills is None else {**found, SKILLS: {"directoryRead": True}}
 
     async def _of_skills(self, exchange: Exchange) -> Result:
@@ -386,24 +388,8 @@ class Server:
         found: Result = self._skills.answer(exchange)
         return found
 
-    async def _look_after(self, exchange: Exchange) -> Result:
-        runners = self._runners()
-        if not runners:
-            raise MethodNotFound(f"Method not found: {exchange.method}")
-        found: Result = next((one for one in runners if one.knows(exchange)), runners[0]).answer(exchange)
-        return found
-
     async def _listen(self, exchange: Exchange) -> Result:
-        return await listen(self.hub, self.facts.capabilities, self._watch_task, exchange)
-
-    def _watch_task(self, exchange: Exchange, task_id: str) -> Result | None:
-        shown: list[Result | None] = [runner.watch(exchange, task_id) for runner in self._runners()]
-        return next((one for one in shown if one is not None), None)
-
-    def _tell_of_task(self, topic: str) -> None:
-        self.hub.tell(topic)
-        for parent, _ in self._parents:
-            parent._tell_of_task(topic)
+        return await listen(self.hub, self.facts.capabilities, self._tasks.watch, exchange)
 
     def _remove(self, family: str, key: str) -> None:
         feature = self._registry.remove(family, key)

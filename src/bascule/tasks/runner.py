@@ -1,28 +1,26 @@
 """The tasks of one server: which calls become one, and what a client may do with those that are its own.
 
 A task belongs to the principal that began it; to everybody else it is unknown. Tasks are kept in memory, for a while
-and in a bounded number, and end with the server. Source: extension `io.modelcontextprotocol/tasks`.
+and in a bounded number, and end with the server; with a store, what has become of them is there after a restart.
+Source: extension `io.modelcontextprotocol/tasks`.
 """
 
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.ports import Clock, Keeping
+from bascule.engine.settings import TaskSettings
 from bascule.errors import InvalidParams, MissingCapability, ToolError
 from bascule.server.features import failure
-from bascule.tasks.work import Clock, Work
+from bascule.tasks.work import Surroundings, Work
 from bascule.wire.results import EmptyResult, Result
 from bascule.wire.tasks import EXTENSION, TaskParams, TaskResult, UpdateTaskParams
 
-TTL = 3600.0
-POLL = 1.0
-MAX_TASKS = 10_000
-MAX_TASKS_EACH = 100
-MAX_KEPT = 256 * 1024 * 1024
-"""Seconds for which a task is kept from its creation, and between two looks at it; how many there may be, in all and of
-one caller; and how many bytes all results may take."""
+IN_MEMORY = Keeping(TaskSettings())
 
 Mode = Literal["optional", "required"]
 Prelude = Callable[[Exchange], Awaitable[Any]]
@@ -55,10 +53,10 @@ class Tasks:
                 return await handler(exchange)
             try:
                 await prelude(exchange)
-                work = self._begun(exchange, handler)
+                work = await self._begun(exchange, handler)
             except ToolError as error:
                 return failure(error)
-            return work.shown(TTL, POLL, "task")
+            return work.shown("task")
 
         return answer
 
@@ -71,7 +69,7 @@ class Tasks:
         if not exchange.peer.can(EXTENSION):
             raise _missing()
         work = self._works.get(task_id)
-        return work.shown(TTL, POLL, "complete") if work is not None and work.owner == exchange.principal.key else None
+        return work.shown("complete") if work is not None and work.owner == exchange.principal.key else None
 
     def answer(self, exchange: Exchange) -> Result:
         """The answer to `tasks/get`, `tasks/update` or `tasks/cancel`.
@@ -80,44 +78,65 @@ class Tasks:
         """
         work, params = self._own(exchange), exchange.params
         if exchange.method == "tasks/get":
-            return work.shown(TTL, POLL, "complete")
+            return work.shown("complete")
         if isinstance(params, UpdateTaskParams):
             work.answer(params.input_responses)
         else:
             work.cancel()
         return EmptyResult()
 
+    async def restore(self, state: Mapping[Any, Any], keeping: Keeping) -> None:
+        """Take up the tasks that an earlier process has kept, for one run of the server. Raises ConfigError."""
+        around = self._around(state, keeping)
+        for record in await keeping.store.open() if keeping.store is not None else ():
+            work = Work.restored(record, around)
+            if self._room(keeping, work.size):
+                self._works[work.id] = work
+                self._of_owner[work.owner] += 1
+                await work.interrupted()
+
     async def stop(self, state: Mapping[Any, Any]) -> None:
         """End the tasks that one run of the server began: what its lifespans yielded, `state`, is about to close."""
-        works = [work for work in self._works.values() if work.state is state]
+        works = [work for work in self._works.values() if work.run is state]
         for work in works:
             work.forget()
         for work in works:
             await work.ended()
-            if self._works.pop(work.id, None) is not None:
-                self._release(work)
+            self._drop(work)
 
-    def _release(self, work: Work) -> None:
-        """Give back the room of a task that is not kept any more."""
+    def _drop(self, work: Work) -> None:
+        """Keep a task no longer, and give back its room."""
+        if self._works.pop(work.id, None) is None:
+            return
         self._kept -= work.size
         self._of_owner[work.owner] -= 1
         if not self._of_owner[work.owner]:
             del self._of_owner[work.owner]
 
-    def _begun(self, exchange: Exchange, handler: Handler) -> Work:
+    async def _begun(self, exchange: Exchange, handler: Handler) -> Work:
+        keeping = exchange.state.get(Keeping, IN_MEMORY)
+        settings = keeping.settings
         self._forget_old()
-        if len(self._works) >= MAX_TASKS or self._of_owner[exchange.principal.key] >= MAX_TASKS_EACH:
+        each = self._of_owner[exchange.principal.key]
+        if len(self._works) >= settings.max_tasks or each >= settings.max_tasks_per_principal:
             raise ToolError("Too many tasks are kept already; wait until some of them have expired")
-        work = Work(exchange, self._clock, self._tell, self._room)
+        work = Work(exchange.principal.key, self._around(exchange.state, keeping))
         self._works[work.id] = work
         self._of_owner[work.owner] += 1
-        work.start(handler)
+        try:
+            await work.begin(exchange, handler)
+        except BaseException:
+            self._drop(work)
+            raise
         return work
 
-    def _room(self, size: int) -> bool:
+    def _around(self, state: Mapping[Any, Any], keeping: Keeping) -> Surroundings:
+        return Surroundings(state, keeping, self._clock, self._tell, partial(self._room, keeping))
+
+    def _room(self, keeping: Keeping, size: int) -> bool:
         """Take room for a result, where there is some."""
         self._forget_old()
-        if self._kept + size > MAX_KEPT:
+        if self._kept + size > keeping.settings.max_kept_bytes:
             return False
         self._kept += size
         return True
@@ -134,11 +153,10 @@ class Tasks:
 
     def _forget_old(self) -> None:
         """Drop the tasks whose time is over; all live equally long, so the oldest are the first."""
-        late = self._clock() - TTL
-        while self._works and (oldest := next(iter(self._works.values()))).created < late:
+        now = self._clock()
+        while self._works and (oldest := next(iter(self._works.values()))).expires < now:
             oldest.forget()
-            del self._works[oldest.id]
-            self._release(oldest)
+            self._drop(oldest)
 
 
 def _missing() -> MissingCapability:
