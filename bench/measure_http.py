@@ -13,8 +13,6 @@ from bench.plan import CONNECTIONS, PAIRED, Plan
 from bench.proc import seconds_between
 from bench.targets import Target
 
-TURNS = 3
-
 Note = Callable[[str, float], None]
 
 
@@ -96,13 +94,14 @@ def _calls(bench: Bench, era: str, note: Note) -> None:
 def _many(target: Target, plan: Plan, note: Note) -> None:
     """Many tools beside few: in turn, and more than once, for a difference of percents."""
     era, tools = target.eras[0], plan.many_tools
+    short = _short(plan)
     with http_server(target) as few, http_server(target, tools) as (child, port):
-        bench, other = Bench(child, port, plan), Bench(*few, plan)
+        bench, other = Bench(child, port, short), Bench(*few, short)
         bench.check(era, tools)
-        for _ in range(TURNS):
-            for name, one in (("many.few", other), ("many.call", bench)):
-                load, cpu = one.load(messages.add(), era, 16)
-                note(f"{name}.cpu_us", cpu / load.replies * 1e6)
+        for turn in range(plan.turns):
+            few_us, many_us = _in_turn((other, bench), era, 16, first=turn % 2)
+            note("many.call.cpu_us", many_us)
+            note("many.call.ratio", many_us / few_us)
         load, cpu = bench.load(messages.listing(tools), era, 4)
         note("many.list.cpu_us", cpu / load.replies * 1e6)
         bench.check(era, tools)
@@ -110,17 +109,28 @@ def _many(target: Target, plan: Plan, note: Note) -> None:
 
 def beside(target: Target, floor: Target, plan: Plan, book: Book) -> None:
     """What a call costs as a ratio to the floor, measured in turn: apart, the machine's drift is larger than it."""
-    short = plan._replace(seconds=plan.turn_seconds, warm=plan.turn_seconds / 3)
+    short = _short(plan)
     with http_server(floor) as least, http_server(target) as own:
-        pair = [Bench(*least, short), Bench(*own, short)]
+        pair = (Bench(*least, short), Bench(*own, short))
         for turn in range(plan.turns):
             for era in target.eras:
                 for connections in PAIRED:
-                    cost = [0.0, 0.0]
-                    for index in (0, 1) if turn % 2 else (1, 0):
-                        load, cpu = pair[index].load(messages.add(), era, connections)
-                        cost[index] = cpu / load.replies
-                    book.note(target.name, f"beside.{era}.{connections}.ratio", cost[1] / cost[0])
+                    floor_us, own_us = _in_turn(pair, era, connections, first=turn % 2)
+                    book.note(target.name, f"beside.{era}.{connections}.ratio", own_us / floor_us)
+
+
+def _short(plan: Plan) -> Plan:
+    """The plan of loads that are taken in turn."""
+    return plan._replace(seconds=plan.turn_seconds, warm=plan.turn_seconds / 3)
+
+
+def _in_turn(pair: tuple[Bench, Bench], era: str, connections: int, *, first: int) -> list[float]:
+    """The CPU microseconds that a call takes of each of two servers, loaded one after the other."""
+    cost = [0.0, 0.0]
+    for index in (first, 1 - first):
+        load, cpu = pair[index].load(messages.add(), era, connections)
+        cost[index] = cpu / load.replies * 1e6
+    return cost
 
 
 def memory(target: Target, plan: Plan, book: Book) -> None:

@@ -25,7 +25,17 @@ _UPGRADE = re.compile(rb"\r\n[Uu]pgrade:")
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its answer."""
+    """One request and its answer. `running` are the tasks of all connections; `task` is its own among them."""
+
+    running: "set[asyncio.Task[None]]"
+    task: "asyncio.Task[None]"
+
+    async def run_asgi(self, app: Any) -> None:
+        """As uvicorn's; at the end its task is known no more, without a callback that costs a turn of the loop."""
+        try:
+            await super().run_asgi(app)
+        finally:
+            self.running.discard(self.task)
 
     async def receive(self) -> Any:
         """As uvicorn's; a body that is there already is handed over without waiting."""
@@ -61,6 +71,7 @@ class GuardedProtocol(HttpToolsProtocol):
     max_header_bytes = 64 * 1024
 
     def connection_made(self, transport: Any) -> None:
+        transport.set_write_buffer_limits(high=0)  # uvloop then writes at once, and not after another look for events
         self._corked = CorkedTransport(transport, self.loop, self.tasks)
         super().connection_made(cast("asyncio.Transport", self._corked))
         self._receiving = self._in_head = True
@@ -215,6 +226,12 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, application))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """As uvicorn's, without a callback for the task's end."""
+        cycle.running = self.tasks
+        cycle.task = task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
 
     def _overloaded(self) -> bool:
         limit = self.limit_concurrency or sys.maxsize
