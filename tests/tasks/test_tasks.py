@@ -65,14 +65,14 @@ class Caller:
     async def look(self, task, **options):
         return await self.app.answer(self.exchange("tasks/get", TaskParams(task_id=task.task_id), **options))
 
-    async def tell(self, task, **responses):
+    async def tell(self, task, principal=LOCAL, **responses):
         params = UpdateTaskParams(
             task_id=task.task_id, input_responses={key: Raw(value) for key, value in responses.items()}
         )
-        return await self.app.answer(self.exchange("tasks/update", params))
+        return await self.app.answer(self.exchange("tasks/update", params, principal=principal))
 
-    async def cancel(self, task):
-        return await self.app.answer(self.exchange("tasks/cancel", TaskParams(task_id=task.task_id)))
+    async def cancel(self, task, **options):
+        return await self.app.answer(self.exchange("tasks/cancel", TaskParams(task_id=task.task_id), **options))
 
     async def settled(self, task, *states):
         for _ in range(1000):
@@ -228,6 +228,17 @@ async def test_a_task_is_unknown_to_everybody_else(app, caller):
     with pytest.raises(InvalidParams):
         await caller.look(replace(task, task_id="guessed"))
     assert len(task.task_id) >= 32
+
+
+async def test_a_task_is_answered_and_cancelled_by_its_caller_alone(caller):
+    task = await caller.call("ask")
+    (key,) = (await caller.settled(task, "input_required")).input_requests
+    with pytest.raises(InvalidParams):
+        await caller.tell(task, principal=OTHER, **{key: b'{"action":"accept","content":{"value":1}}'})
+    with pytest.raises(InvalidParams):
+        await caller.cancel(task, principal=OTHER)
+    await asyncio.sleep(0)
+    assert list((await caller.look(task)).input_requests) == [key], "as if nothing had come"
 
 
 async def test_tasks_are_bounded_for_each_caller_and_in_all(app, caller, monkeypatch):
