@@ -428,10 +428,15 @@ async def asked_to_sample(talk):
 
 async def test_a_conversation_in_which_each_use_of_a_tool_has_its_result_is_sampled():
     answered = SamplingMessage("user", results("a", "b"))
-    assert len(await asked_to_sample([SAID, uses("b", "a"), answered, uses("c"), SamplingMessage("user", results("c"))]))
+    talk = [SAID, uses("b", "a"), answered, uses("c"), SamplingMessage("user", results("c"))]
+    assert len(await asked_to_sample(talk)) == 1
 
 
-@pytest.mark.xfail(reason="a conversation that no model's provider takes is sent to the client as it is")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a conversation that no model's provider takes is sent to the client as it is",
+)
 @pytest.mark.parametrize(
     "talk",
     [
@@ -448,7 +453,7 @@ async def test_a_conversation_with_unbalanced_tool_results_is_not_sampled(talk):
     assert await asked_to_sample(talk) == []
 
 
-@pytest.mark.xfail(reason="whatever text is given as the url is sent to the client")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="whatever text is given as the url is sent to the client")
 @pytest.mark.parametrize("url", ["", "in", "/in", "example.com", "https://", "https://a b/", "https://example.com/\n"])
 async def test_a_url_that_is_none_is_not_sent(url):
     app = Server("t")
@@ -467,7 +472,11 @@ async def test_a_url_that_is_none_is_not_sent(url):
     assert asked == []
 
 
-@pytest.mark.xfail(reason="a question that a list or a completion asks ends that request with input_required")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a question that a list or a completion asks ends that request with input_required",
+)
 @pytest.mark.parametrize(
     ("method", "params"),
     [
@@ -482,7 +491,7 @@ def test_only_calls_reads_and_prompts_end_with_questions(method, params):
         await ctx.elicit("Which?", str)
         return []
 
-    app.resource("note://{name}", list=members)(lambda name: name)
+    app.resource("note://{name}", name="note", list=members)(lambda name: name)
     app.prompt(name="p")(lambda a: a)
 
     @app.completion(prompt="p", argument="a")
@@ -493,4 +502,4 @@ def test_only_calls_reads_and_prompts_end_with_questions(method, params):
     message = request(method, params, meta=meta)
     with serving(app) as running:
         answer = httpx2.post(running.url, json=message, headers=headers(message)).json()
-    assert answer["error"]["code"] == -32603
+    assert "error" in answer
