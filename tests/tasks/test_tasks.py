@@ -314,19 +314,23 @@ async def test_a_server_without_such_tools_has_no_tasks():
         await Caller(app, {}).look(type("Named", (), {"task_id": "x"}))
 
 
+class Heard:
+    """A channel whose notices are kept."""
+
+    def __init__(self):
+        self.notices = asyncio.Queue()
+
+    async def notify(self, notice):
+        self.notices.put_nowait(notice)
+
+
 async def listening(caller, wanted, **options):
     """A listener, and the queue of what it hears."""
-    heard = asyncio.Queue()
     exchange = caller.exchange("subscriptions/listen", ListenParams(notifications=wanted), **options)
-
-    class Heard:
-        async def notify(self, notice):
-            heard.put_nowait(notice)
-
-    exchange.channel = Heard()
+    exchange.channel = heard = Heard()
     task = asyncio.create_task(caller.app.answer(exchange))
     await asyncio.sleep(0)
-    return task, heard
+    return task, heard.notices
 
 
 async def test_a_listener_hears_what_becomes_of_its_own_tasks(app, caller):
@@ -365,3 +369,26 @@ async def test_tasks_of_a_mounted_server_are_looked_after_by_the_outer_one(app):
         task = await caller.call("in_wait")
         app.go.set()
         assert (await caller.settled(task, "completed")).result is not UNSET
+
+
+async def test_a_task_says_nothing_over_the_stream_of_the_call_that_began_it():
+    app = Server("t")
+    go = asyncio.Event()
+
+    @app.tool(task="optional")
+    async def speak(ctx: Context) -> str:
+        await ctx.report_progress(1, 3)
+        await go.wait()
+        await ctx.report_progress(2, 3)
+        await ctx.warning("loud")
+        return "done"
+
+    async with app.running() as state:
+        caller = Caller(app, state)
+        exchange = caller.exchange("tools/call", CallToolParams(name="speak", arguments=Raw(b"{}")))
+        exchange.progress_token, exchange.log_level = "p", "debug"
+        exchange.channel = heard = Heard()
+        task = await app.answer(exchange)
+        go.set()
+        await caller.settled(task, "completed")
+    assert heard.notices.empty()
