@@ -5,7 +5,7 @@ import re
 import pytest
 
 from bascule import errors
-from tests.messages import META, PREFIX, VERSION
+from tests.messages import META, PREFIX, VERSION, headers, request
 
 DEFINED = {-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022}
 
@@ -104,3 +104,25 @@ def test_discovery_tells_versions_capabilities_and_identity(door):
     assert {"tools", "resources", "prompts", "logging"} <= set(result["capabilities"])
     assert result["_meta"][PREFIX + "serverInfo"] == {"name": "every", "version": "1"}
     assert result["instructions"] == "Ask."
+
+
+def test_everything_that_is_said_is_json_rpc_2_0_and_nothing_else_is_heard(door, messages):
+    loud = {**META, PREFIX + "logLevel": "debug", "progressToken": "p"}
+    said = messages(door.call("speak", meta=loud))
+    said += [answer.json() for answer in (door.call("fails"), door.call("nobody"), door.ask("no/such"))]
+    kinds = [{"method", "params"}, {"id", "result"}, {"id", "error"}]
+    for message in said:
+        assert message.pop("jsonrpc") == "2.0"
+        assert set(message) in kinds
+        assert set(message.get("error", {})) <= {"code", "message", "data"}
+    assert [kind for kind in kinds if kind not in [set(message) for message in said]] == []
+    good = request("tools/list")
+    for wrong, code in (
+        ({**good, "jsonrpc": "1.0"}, -32600),
+        ({key: value for key, value in good.items() if key != "jsonrpc"}, -32600),
+        ({**good, "method": 5}, -32600),
+        ({**good, "id": [1]}, -32600),
+        ({**good, "params": "none"}, -32602),
+    ):
+        answer = door.http.post(door.url, json=wrong, headers=headers(good))
+        assert (answer.status_code, answer.json()["jsonrpc"], answer.json()["error"]["code"]) == (400, "2.0", code)

@@ -16,8 +16,11 @@ from scripts.requirements import BOOKS, digest, known, section
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PENDING = "PENDING: "
-ALLOW_PENDING = True
-"""Whether a line may still wait for a feature that is being built."""
+FAULTS = {"asking": 5, "subscriptions": 1, "x-mcp-header": 2}
+"""How many lines of each area no test holds, because the server breaks them; tests marked xfail show how.
+
+This may only shrink. What a later part will hold is no fault: such a line says so in `later`.
+"""
 
 
 def table(name):
@@ -28,7 +31,7 @@ LINES = [(book, line) for book in BOOKS for line in table(book)["requirement"]]
 
 
 def named(line):
-    """What a line names: test nodes, and `PENDING: area` where a feature is not there yet."""
+    """What a line names: test nodes, or `PENDING: area` where the server breaks it."""
     test = line.get("test", [])
     return [test] if isinstance(test, str) else test
 
@@ -48,7 +51,8 @@ def nodes_in(file):
 
 def test_every_line_has_a_section_a_sentence_and_a_proof():
     for _, line in LINES:
-        assert set(line) in ({"section", "text", "test"}, {"section", "text", "scenario"}), line
+        kinds = ({"section", "text", "test"}, {"section", "text", "scenario"})
+        assert set(line) - {"later"} in kinds, line
         assert line["section"] and line["text"], line
         assert "scenario" in line or named(line), line
         assert len(set(named(line))) == len(named(line)), line
@@ -97,7 +101,6 @@ def test_the_sentences_of_every_page_are_all_there(book):
     assert seen == table("digests")[book]
 
 
-def test_what_is_pending_is_counted():
+def test_what_no_test_holds_is_a_known_fault():
     areas = Counter(node.removeprefix(PENDING) for _, line in LINES for node in named(line) if node.startswith(PENDING))
-    print(f"{areas.total()} of {len(LINES)} requirements are pending:", dict(areas.most_common()))
-    assert ALLOW_PENDING or not areas
+    assert areas == FAULTS

@@ -503,3 +503,46 @@ async def test_a_question_is_answered_once_and_taken_back_when_nobody_waits(app)
     answer = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {"value": "Ada"}}}
     stream.send(answer, answer)
     assert (await stream.ask(legacy("ping", id="p")))["id"] == "p", "late answers change nothing"
+
+
+async def everything_said(app):
+    """What a stream says while a subscription is held, a question asked, a request cancelled; and at its end."""
+
+    @app.tool
+    async def ask(ctx: Context) -> str:
+        return (await ctx.elicit("Name?", str)).content
+
+    stream = Stream(app)
+    can = {**META, PREFIX + "clientCapabilities": {"elicitation": {}}}
+    said = [await stream.ask(request("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, id="s"))]
+    said.append(await stream.ask(call("ask", id="a", meta=can)))
+    stream.send(call("wait", id="w"), call("wait", id="left"))
+    await app.entered.wait()
+    stream.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "w"}})
+    said.append(await stream.ask(call("add", {"a": 1, "b": 2}, id="last")))
+    assert [one.get("id") for one in said] == [None, "a", "last"]
+    assert said[1]["result"]["resultType"] == "input_required"
+    await stream.pump.finish(0.05)
+    assert len(app.left) == 2
+    while not stream.answers.empty():
+        said.append(await stream.take())
+    return said
+
+
+def taken_back(said):
+    return [one["params"]["requestId"] for one in said if one.get("method") == "notifications/cancelled"]
+
+
+async def test_nothing_but_a_subscription_is_taken_back_in_the_stateless_era(app):
+    said = await everything_said(app)
+    assert set(taken_back(said)) <= {"s"}
+    assert all("method" not in one or "id" not in one for one in said), "and nothing is asked"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a subscription that the server ends gets its result and no notifications/cancelled",
+)
+async def test_a_subscription_that_the_server_ends_is_taken_back(app):
+    assert taken_back(await everything_said(app)) == ["s"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Literal
 
+import httpx2
 import msgspec
 import pytest
 
@@ -17,13 +18,19 @@ from bascule import (
     Elicit,
     ElicitResult,
     MCPError,
+    Resource,
     Root,
     Roots,
     Sample,
+    SamplingMessage,
     Server,
     TextContent,
     ToolError,
+    ToolResultContent,
+    ToolUseContent,
 )
+from tests.messages import META, PREFIX, headers, request
+from tests.serving import serving
 
 ERAS = ("modern", "legacy")
 
@@ -388,3 +395,111 @@ def test_a_declared_question_that_nobody_can_answer_is_refused_at_once():
         @app.tool
         def order(a: int, /, what: Annotated[int, Ask("What?")]) -> int:
             return a
+
+
+def uses(*ids):
+    return SamplingMessage("assistant", [ToolUseContent(id, "weather", {}) for id in ids])
+
+
+def results(*ids):
+    return [ToolResultContent(id, [TextContent("fine")]) for id in ids]
+
+
+SAID = SamplingMessage("user", TextContent("Weather?"))
+
+
+async def asked_to_sample(talk):
+    """What a client's model is asked when a tool wants to hear it on such a conversation."""
+    app = Server("t")
+    asked = []
+
+    @app.tool
+    async def chat(ctx: Context) -> str:
+        return (await ctx.sample(talk)).text
+
+    def on_sample(params):
+        asked.append(params)
+        return sampled(params)
+
+    async with Client(app, on_sample=on_sample) as client:
+        await client.call_tool("chat")
+    return asked
+
+
+async def test_a_conversation_in_which_each_use_of_a_tool_has_its_result_is_sampled():
+    answered = SamplingMessage("user", results("a", "b"))
+    talk = [SAID, uses("b", "a"), answered, uses("c"), SamplingMessage("user", results("c"))]
+    assert len(await asked_to_sample(talk)) == 1
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a conversation that no model's provider takes is sent to the client as it is",
+)
+@pytest.mark.parametrize(
+    "talk",
+    [
+        [SAID, uses("a"), SamplingMessage("user", [TextContent("So:"), *results("a")])],
+        [SAID, uses("a", "b"), SamplingMessage("user", results("a"))],
+        [SAID, uses("a"), SamplingMessage("user", results("x"))],
+        [SAID, uses("a")],
+        [SAID, uses("a"), SAID, SamplingMessage("user", results("a"))],
+        [SAID, SamplingMessage("user", results("a"))],
+    ],
+    ids=["mixed", "one missing", "another", "none", "too late", "unasked"],
+)
+async def test_a_conversation_with_unbalanced_tool_results_is_not_sampled(talk):
+    assert await asked_to_sample(talk) == []
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="whatever text is given as the url is sent to the client")
+@pytest.mark.parametrize("url", ["", "in", "/in", "example.com", "https://", "https://a b/", "https://example.com/\n"])
+async def test_a_url_that_is_none_is_not_sent(url):
+    app = Server("t")
+    asked = []
+
+    @app.tool
+    async def visit(ctx: Context) -> str:
+        return (await ctx.elicit("Sign in", url=url)).action
+
+    def on_elicit(params):
+        asked.append(params)
+        return ElicitResult("accept")
+
+    async with Client(app, on_elicit=on_elicit) as client:
+        assert (await client.call_tool("visit")).is_error
+    assert asked == []
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a question that a list or a completion asks ends that request with input_required",
+)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("resources/list", {}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}}),
+    ],
+)
+def test_only_calls_reads_and_prompts_end_with_questions(method, params):
+    app = Server("t")
+
+    async def members(ctx: Context) -> list[Resource]:
+        await ctx.elicit("Which?", str)
+        return []
+
+    app.resource("note://{name}", name="note", list=members)(lambda name: name)
+    app.prompt(name="p")(lambda a: a)
+
+    @app.completion(prompt="p", argument="a")
+    async def values(ctx: Context, value: str) -> list[str]:
+        return [(await ctx.elicit("Which?", str)).content]
+
+    meta = {**META, PREFIX + "clientCapabilities": {"elicitation": {}}}
+    message = request(method, params, meta=meta)
+    with serving(app) as running:
+        answer = httpx2.post(running.url, json=message, headers=headers(message)).json()
+    assert "error" in answer

@@ -78,14 +78,14 @@ class Caller:
     async def look(self, task, **options):
         return await self.app.answer(self.exchange("tasks/get", TaskParams(task_id=task.task_id), **options))
 
-    async def tell(self, task, **responses):
+    async def tell(self, task, principal=LOCAL, **responses):
         params = UpdateTaskParams(
             task_id=task.task_id, input_responses={key: Raw(value) for key, value in responses.items()}
         )
-        return await self.app.answer(self.exchange("tasks/update", params))
+        return await self.app.answer(self.exchange("tasks/update", params, principal=principal))
 
-    async def cancel(self, task):
-        return await self.app.answer(self.exchange("tasks/cancel", TaskParams(task_id=task.task_id)))
+    async def cancel(self, task, **options):
+        return await self.app.answer(self.exchange("tasks/cancel", TaskParams(task_id=task.task_id), **options))
 
     async def settled(self, task, *states):
         for _ in range(1000):
@@ -277,6 +277,17 @@ async def test_a_task_is_unknown_to_everybody_else(app, caller):
     assert len(task.task_id) >= 32
 
 
+async def test_a_task_is_answered_and_cancelled_by_its_caller_alone(caller):
+    task = await caller.call("ask")
+    (key,) = (await caller.settled(task, "input_required")).input_requests
+    with pytest.raises(InvalidParams):
+        await caller.tell(task, principal=OTHER, **{key: b'{"action":"accept","content":{"value":1}}'})
+    with pytest.raises(InvalidParams):
+        await caller.cancel(task, principal=OTHER)
+    await asyncio.sleep(0)
+    assert list((await caller.look(task)).input_requests) == [key], "as if nothing had come"
+
+
 async def test_tasks_are_bounded_for_each_caller_and_in_all(app, caller):
     caller.keep(max_tasks=3, max_tasks_per_principal=2)
     assert [(await caller.call("wait")).status for _ in range(2)] == ["working", "working"]
@@ -350,19 +361,23 @@ async def test_a_server_without_such_tools_has_no_tasks():
         await Caller(app, {}).look(type("Named", (), {"task_id": "x"}))
 
 
+class Heard:
+    """A channel whose notices are kept."""
+
+    def __init__(self):
+        self.notices = asyncio.Queue()
+
+    async def notify(self, notice):
+        self.notices.put_nowait(notice)
+
+
 async def listening(caller, wanted, **options):
     """A listener, and the queue of what it hears."""
-    heard = asyncio.Queue()
     exchange = caller.exchange("subscriptions/listen", ListenParams(notifications=wanted), **options)
-
-    class Heard:
-        async def notify(self, notice):
-            heard.put_nowait(notice)
-
-    exchange.channel = Heard()
+    exchange.channel = heard = Heard()
     task = asyncio.create_task(caller.app.answer(exchange))
     await asyncio.sleep(0)
-    return task, heard
+    return task, heard.notices
 
 
 async def test_a_listener_hears_what_becomes_of_its_own_tasks(app, caller):
@@ -401,3 +416,26 @@ async def test_tasks_of_a_mounted_server_are_looked_after_by_the_outer_one(app):
         task = await caller.call("in_wait")
         app.go.set()
         assert (await caller.settled(task, "completed")).result is not UNSET
+
+
+async def test_a_task_says_nothing_over_the_stream_of_the_call_that_began_it():
+    app = Server("t")
+    go = asyncio.Event()
+
+    @app.tool(task="optional")
+    async def speak(ctx: Context) -> str:
+        await ctx.report_progress(1, 3)
+        await go.wait()
+        await ctx.report_progress(2, 3)
+        await ctx.warning("loud")
+        return "done"
+
+    async with app.running() as state:
+        caller = Caller(app, state)
+        exchange = caller.exchange("tools/call", CallToolParams(name="speak", arguments=Raw(b"{}")))
+        exchange.progress_token, exchange.log_level = "p", "debug"
+        exchange.channel = heard = Heard()
+        task = await app.answer(exchange)
+        go.set()
+        await caller.settled(task, "completed")
+    assert heard.notices.empty()

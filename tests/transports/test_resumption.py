@@ -83,6 +83,25 @@ def test_what_a_lost_connection_did_not_deliver_is_delivered_later(app):
         assert len(set(stream.ids + again.ids)) == len(stream.ids + again.ids), "no id twice"
 
 
+def test_streams_of_one_session_share_no_id_and_each_replays_its_own_messages_alone(app):
+    with serving(app) as running, httpx2.Client(timeout=10) as http:
+        session = opened(http, running.url)
+        streams = {}
+        for number in (5, 6):
+            with http.stream("POST", running.url, json=call("long", number), headers=session) as response:
+                streams[number] = Stream(response)
+                assert streams[number].next()["params"]["data"] == "begun"
+        app.go.set()
+        told = [event for stream in streams.values() for event in stream.ids]
+        for number, stream in streams.items():
+            with http.stream("GET", running.url, headers={**session, "last-event-id": stream.ids[-1]}) as response:
+                again = Stream(response)
+                nearly, answer, end = again.next(), again.next(), again.next()
+            assert (nearly["params"]["data"], answer["id"], end) == ("nearly", number, None)
+            told += again.ids
+        assert len(set(told)) == len(told)
+
+
 def test_another_session_gets_nothing_of_it(app):
     with serving(app, keep_alive_interval=0.05) as running, httpx2.Client(timeout=10) as http:
         session, thief = opened(http, running.url), opened(http, running.url)
