@@ -14,12 +14,12 @@ from msgspec import UNSET, Struct
 
 from bascule.engine.application import Mirrored
 from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.mirrored import mirrored_of
 from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
 from bascule.guards import fold
 from bascule.server.asked import answers_to
 from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
-from bascule.server.mirrored import mirrored_of
 from bascule.server.parameters import Asked
 from bascule.server.results import Output, prompt_result, resource_result
 from bascule.server.templates import Template
