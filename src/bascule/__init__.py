@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from bascule.wire.inputs import SamplingMessage as SamplingMessage
     from bascule.wire.inputs import ToolResultContent as ToolResultContent
     from bascule.wire.inputs import ToolUseContent as ToolUseContent
+    from bascule.wire.prompts import GetPromptResult as GetPromptResult
     from bascule.wire.prompts import PromptMessage as PromptMessage
+    from bascule.wire.resources import ReadResourceResult as ReadResourceResult
     from bascule.wire.resources import Resource as Resource
     from bascule.wire.tools import CallToolResult as CallToolResult
     from bascule.wire.tools import ToolAnnotations as ToolAnnotations
@@ -70,11 +72,13 @@ _HOMES = {
     "Elicit": "bascule.server.questions",
     "ElicitResult": "bascule.wire.inputs",
     "EmbeddedResource": "bascule.wire.content",
+    "GetPromptResult": "bascule.wire.prompts",
     "Icon": "bascule.wire.content",
     "ImageContent": "bascule.wire.content",
     "MCPError": "bascule.errors",
     "NotAnswered": "bascule.errors",
     "PromptMessage": "bascule.wire.prompts",
+    "ReadResourceResult": "bascule.wire.resources",
     "Resource": "bascule.wire.resources",
     "ResourceContents": "bascule.wire.content",
     "ResourceLink": "bascule.wire.content",

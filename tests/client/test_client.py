@@ -14,7 +14,7 @@ from bascule.engine.framing import TOO_LONG
 from bascule.errors import CallTimedOut, ConnectionLost, InvalidParams, MCPError, MethodNotFound
 from bascule.runtime.caller import Caller
 from bascule.wire.notices import LogMessageParams
-from bascule.wire.tools import CallToolResult
+from bascule.wire.tools import CallToolResult, ToolExecution
 from tests.client.scripted import LEGACY, MODERN, Message, ScriptedStream, answer, error, legacy, modern, notice
 
 TEXT = {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}}
@@ -360,3 +360,22 @@ async def test_arguments_that_are_no_json_harm_nobody(connect: Connect) -> None:
             await client.call_tool("add", {"a": object()})
         await client.call_tool("add", {"a": "\ud800"})
     assert stream.methods() == ["server/discover", "tools/call"]
+
+
+async def test_what_a_peer_says_of_a_tools_execution_is_kept(connect: Connect) -> None:
+    forms: list[Any] = [{"taskSupport": "required"}, {}, None]
+    tools = [{"name": f"t{at}", "inputSchema": {}, "execution": form} for at, form in enumerate(forms)]
+    tools.append({"name": "t3", "inputSchema": {}})
+    async with connect(ScriptedStream(legacy({"tools/list": {"tools": tools}}))) as client:
+        found = await client.list_tools()
+    assert [tool.execution for tool in found] == [ToolExecution("required"), ToolExecution(), None, None]
+
+
+async def test_the_meta_of_a_log_message_reaches_its_callback(connect: Connect) -> None:
+    logs: list[LogMessageParams] = []
+    said = notice("notifications/message", level="info", data=1, _meta={"com.example/a": 2})
+    async with connect(
+        ScriptedStream(modern({"tools/call": lambda m: [said, answer(m, TEXT)]})), on_log=logs.append
+    ) as c:
+        await c.call_tool("add")
+    assert [log.meta for log in logs] == [{"com.example/a": 2}]

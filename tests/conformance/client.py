@@ -6,6 +6,7 @@ needs what Bascule does not do yet is not in SCENARIOS: the client then exits wi
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -45,6 +46,19 @@ async def standard_headers(client: Client) -> None:
             await client.get_prompt(prompt.name, {})
 
 
+async def custom_headers(client: Client) -> None:
+    """The calls that the suite wants, once their tools are known."""
+    await client.list_tools()
+    for call in json.loads(os.environ["MCP_CONFORMANCE_CONTEXT"])["toolCalls"]:
+        await client.call_tool(call["name"], call["arguments"])
+
+
+async def tools_with_headers(client: Client) -> None:
+    """Whatever was not left out is called, with a text for each parameter."""
+    for tool in await client.list_tools():
+        await client.call_tool(tool.name, dict.fromkeys(tool.input_schema["properties"], "a"))
+
+
 async def echo_schema(client: Client) -> None:
     """The schema that the server listed goes back to it as an argument, unchanged."""
     schemas = {tool.name: tool.input_schema for tool in await client.list_tools()}
@@ -80,6 +94,8 @@ SCENARIOS: dict[str, Scenario] = {
     "sep-2322-client-request-state": request_state,
     "request-metadata": request_metadata,
     "http-standard-headers": standard_headers,
+    "http-custom-headers": custom_headers,
+    "http-invalid-tool-headers": tools_with_headers,
     "json-schema-ref-no-deref": initialize,
     "json-schema-2020-12-preservation": echo_schema,
 }

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from bascule import CallToolResult, Context, MCPError, ResourceLink, Server
+from bascule import CallToolResult, Context, DeclarationError, MCPError, ResourceLink, Server
 from bascule.engine.exchange import LOCAL
 from bascule.eras.route import StreamRoute
 from bascule.eras.sealing import Sealer
@@ -346,6 +346,47 @@ async def test_what_a_handler_says_after_its_answer_is_not_sent(app):
     await kept[0].report_progress(1)
     await kept[0].info("late")
     assert stream.answers.empty()
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_notice_carries_the_meta_that_its_handler_gave_it(app, era):
+    @app.tool
+    async def work(ctx: Context) -> str:
+        await ctx.report_progress(1, meta={"com.example/step": "a"})
+        await ctx.warning("hot", meta={"com.example/sensor": 5})
+        await ctx.info("plain")
+        return "done"
+
+    stream, named = Stream(app), {"name": "work", "arguments": {}}
+    if era == "modern":
+        stream.send(request("tools/call", named, meta={**META, "progressToken": "p", PREFIX + "logLevel": "info"}))
+    else:
+        await stream.ask(initialize())
+        stream.send(legacy("tools/call", {**named, "_meta": {"progressToken": "p"}}))
+    said = [(await stream.take())["params"] for _ in range(3)]
+    assert said == [
+        {"progressToken": "p", "progress": 1, "_meta": {"com.example/step": "a"}},
+        {"level": "warning", "data": "hot", "_meta": {"com.example/sensor": 5}},
+        {"level": "info", "data": "plain"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["io.modelcontextprotocol/subscriptionId", "progressToken", "not a name"])
+async def test_a_name_in_meta_that_is_not_the_authors_to_use_is_refused(app, name):
+    refused = []
+
+    @app.tool
+    async def work(ctx: Context) -> str:
+        for say in (lambda meta: ctx.report_progress(1, meta=meta), lambda meta: ctx.debug("a", meta=meta)):
+            try:
+                await say({"com.example/a": 1, name: 1})
+            except DeclarationError as wrong:
+                refused.append(str(wrong))
+        return "done"
+
+    assert (await Stream(app).ask(call("work")))["result"]
+    assert len(refused) == 2
+    assert all(repr(name) in sentence for sentence in refused)
 
 
 async def test_progress_that_is_no_number_is_not_sent(app):

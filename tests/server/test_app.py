@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import msgspec
 import pytest
 from msgspec import UNSET, Meta, Struct
 
@@ -12,9 +13,12 @@ from bascule import (
     Client,
     Context,
     DeclarationError,
+    GetPromptResult,
     MCPError,
     PromptMessage,
+    ReadResourceResult,
     Resource,
+    ResourceContents,
     Server,
     TextContent,
     ToolAnnotations,
@@ -443,3 +447,45 @@ async def test_cursors_are_signed_and_known_to_whoever_has_the_secret():
         changed = cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :]
         with pytest.raises(MCPError):
             await second(served("old secret"), changed)
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_prompt_or_resource_may_return_its_whole_result(era):
+    app = Server("t", cache_ttl_ms=5)
+    about = GetPromptResult(
+        messages=[PromptMessage("assistant", TextContent("Gladly."))], description="own", meta={"com.example/a": 1}
+    )
+    contents = [ResourceContents("note://a", text="a"), ResourceContents("note://b", text="b")]
+    notes = ReadResourceResult(contents=contents, ttl_ms=7, meta={"com.example/b": 2})
+
+    @app.prompt
+    async def brief() -> GetPromptResult:
+        """Declared."""
+        return about
+
+    @app.prompt
+    def undescribed() -> GetPromptResult:
+        """Declared."""
+        return GetPromptResult(messages=[])
+
+    @app.resource("note://all", cache_ttl_ms=60_000, cache_scope="public")
+    async def everything() -> ReadResourceResult:
+        return notes
+
+    @app.tool
+    async def look(ctx: Context) -> int:
+        return len(await ctx.read_resource("note://all"))
+
+    async with Client(app, era=era) as client:
+        for _ in range(2):
+            got = await client.get_prompt("brief")
+            assert (got.description, got.messages) == ("own", about.messages)
+            read = await client.read_resource("note://all")
+            assert read.contents == contents
+        assert (await client.get_prompt("undescribed")).description == "Declared."
+        assert (await client.call_tool("look")).structured_content == {"result": 2}
+    hints = (7, "public") if era == "modern" else (UNSET, UNSET)
+    assert (read.ttl_ms, read.cache_scope) == hints
+    for kept, name in ((got, "com.example/a"), (read, "com.example/b")):
+        assert name in msgspec.json.decode(msgspec.json.encode(kept.meta))
+    assert about.meta == {"com.example/a": 1}, "what the author keeps stays as it is"

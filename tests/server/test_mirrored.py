@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from msgspec import Meta
 
-from bascule import Client, Server
+from bascule import Client, MCPError, Server
 from tests.messages import headers, initialize, legacy, request
 from tests.serving import serving
 
@@ -172,3 +172,49 @@ def test_what_cannot_be_mirrored_is_refused_at_declaration(form):
     schema = {"type": "object", "properties": {"p": form, "q": {"type": "string", "x-mcp-header": "other"}}}
     with pytest.raises(TypeError, match="x-mcp-header|mirrored"):
         app.tool(input_schema=schema, name="bad")(lambda arguments: "")
+
+
+@pytest.mark.parametrize("count", [2**53, -(2**53), 2**80, 1e300])
+def test_a_number_that_others_would_round_is_refused_however_it_is_repeated(served, count):
+    for extra in ({}, {"Mcp-Param-Count": str(count)}):
+        answer = call(served, {"count": count}, extra)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["code"] == -32020
+        assert "9007199254740991" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("count", [2**53 - 1, -(2**53) + 1])
+def test_the_largest_numbers_that_nobody_rounds_are_served(served, count):
+    assert "error" not in call(served, {"count": count}, {"Mcp-Param-Count": str(count)}).json()
+
+
+ARGUMENTS = [
+    {},
+    {"region": "eu"},
+    {"region": "Zürich ", "count": -7, "dry": True},
+    {"region": "=?base64?ZXU=?=", "count": 2**53 - 1, "dry": False},
+    {"region": "a\r\nb", "count": 42.0},
+    {"region": ""},
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+@pytest.mark.parametrize("listed", [True, False])
+async def test_our_client_repeats_what_a_tool_wants_repeated(served, arguments, listed):
+    async with Client(served[0].url) as client:
+        if listed:
+            await client.list_tools()
+        result = await client.call_tool("plain", arguments)
+        assert not result.is_error
+        given = {"region": "", "count": 0, "dry": False, **arguments}
+        assert result.structured_content == {"result": f"{given['region']} {int(given['count'])} {given['dry']}"}
+        assert not (await client.call_tool("deep", {"where": {"zone": "ä"}})).is_error
+
+
+@pytest.mark.parametrize("count", [2**53, -(2**53), 2**80, 9007199254740994.0])
+async def test_our_client_sends_no_number_that_others_would_round(served, count):
+    async with Client(served[0].url) as client:
+        await client.list_tools()
+        with pytest.raises(MCPError, match="'count'.*9007199254740991") as refused:
+            await client.call_tool("plain", {"count": count})
+    assert refused.value.code == -32602

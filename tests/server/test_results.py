@@ -19,7 +19,14 @@ from msgspec import UNSET, Raw, Struct
 
 from bascule.errors import DeclarationError
 from bascule.server import results
-from bascule.server.results import output_of, prompt_messages, raw_output, resource_contents
+from bascule.server.results import (
+    output_of,
+    prompt_messages,
+    prompt_result,
+    raw_output,
+    resource_contents,
+    resource_result,
+)
 from bascule.wire import jsonrpc
 from bascule.wire.content import (
     AudioContent,
@@ -29,7 +36,8 @@ from bascule.wire.content import (
     ResourceLink,
     TextContent,
 )
-from bascule.wire.prompts import PromptMessage
+from bascule.wire.prompts import GetPromptResult, PromptMessage
+from bascule.wire.resources import ReadResourceResult
 from bascule.wire.tools import CallToolResult
 
 EMPTY = inspect.Signature.empty
@@ -282,3 +290,21 @@ def test_prompts_are_messages() -> None:
     for wrong in ({"role": "user"}, 3, [("user", "Hi")], None):
         with pytest.raises(TypeError, match=r"return a str, a content block, a PromptMessage\(role, content\)"):
             prompt_messages(wrong)
+
+
+def test_a_whole_result_of_a_prompt_is_kept_and_its_messages_are_read_as_ever() -> None:
+    given = GetPromptResult(messages=["a"], description="d", meta={"com.example/a": 1})  # type: ignore[list-item]
+    found = prompt_result(given)
+    assert found is not given, "an era writes its own marks on the result"
+    assert (found.messages, found.description, found.meta) == (prompt_messages("a"), "d", {"com.example/a": 1})
+    with pytest.raises(TypeError, match="GetPromptResult"):
+        prompt_result(GetPromptResult(messages=[5]))  # type: ignore[list-item]
+
+
+def test_a_whole_result_of_a_resource_is_kept() -> None:
+    given = ReadResourceResult(contents=[ResourceContents("a://b", text="c")], ttl_ms=5, meta={"com.example/a": 1})
+    found = resource_result(given, "a://b", None)
+    assert found == given
+    assert found is not given, "an era writes its own marks on the result"
+    with pytest.raises(TypeError, match="not ResourceContents"):
+        resource_result(ReadResourceResult(contents=["c"]), "a://b", None)  # type: ignore[list-item]

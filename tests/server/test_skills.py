@@ -1,5 +1,6 @@
 """Skills: what is offered of a folder, what is refused, and that nothing outside of it is reached."""
 
+import base64
 import hashlib
 import os
 import sys
@@ -296,18 +297,98 @@ def test_no_front_matter_does_worse_than_be_refused(text):
     assert isinstance(found, dict)
 
 
-async def test_a_mounting_server_serves_the_files(app):
-    outer = Server("outer")
-    outer.mount(app)
-    async with Client(outer) as client:
-        assert (await client.read_resource("skill://alpha/SKILL.md")).contents[0].text.startswith("---")
-        with pytest.raises(MCPError):
-            await client._call("skills/list", {})
-
-
 async def test_under_a_prefix_a_file_is_read_and_named_by_the_uri_that_was_asked_for(app):
     outer = Server("outer")
     outer.mount(app, prefix="own")
     async with Client(outer) as client:
         (contents,) = (await client.read_resource("skill://own/alpha/SKILL.md")).contents
     assert contents.uri == "skill://own/alpha/SKILL.md"
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("prefixes", "below"), [([None, None], ""), (["own"], "own/"), (["in", "out"], "out/in/")])
+async def test_a_mounting_server_offers_the_skills_under_its_prefix_now_and_later(folder, prefixes, below, late):
+    servers = [Server(f"s{number}", page_size=1) for number in range(len(prefixes) + 1)]
+    if not late:
+        servers[0].skills(folder)
+    for inner, outer, prefix in zip(servers, servers[1:], prefixes, strict=False):
+        outer.mount(inner, prefix=prefix)
+    if late:
+        servers[0].skills(folder)
+    async with Client(servers[-1]) as client:
+        assert "io.modelcontextprotocol/skills" in client.capabilities.extensions
+        first = await client._call("skills/list", {})
+        second = await client._call("skills/list", {"cursor": first["nextCursor"]})
+        (alpha,), (beta,) = first["skills"], second["skills"]
+        assert (alpha["uri"], beta["uri"]) == (f"skill://{below}alpha/SKILL.md", f"skill://{below}beta-2/SKILL.md")
+        for file in alpha["resources"]:
+            (read,) = (await client.read_resource(file["uri"])).contents
+            data = base64.b64decode(read.blob) if read.text is None else read.text.encode()
+            assert (read.uri, len(data)) == (file["uri"], file["size"])
+            assert file["digest"] == "sha256:" + hashlib.sha256(data).hexdigest()
+        assert (await client._call("skills/get", {"uri": beta["uri"]}))["skill"] == beta
+        inner = await client._call("resources/directory/read", {"uri": f"skill://{below}alpha/references/deep"})
+        assert [one["uri"] for one in inner["resources"]] == [f"skill://{below}alpha/references/deep/a%20b.bin"]
+        if below:
+            with pytest.raises(MCPError):
+                await client._call("skills/get", {"uri": "skill://alpha/SKILL.md"})
+            with pytest.raises(MCPError):
+                await client._call("resources/directory/read", {"uri": "skill://alpha"})
+
+
+async def test_mounting_leaves_the_skills_of_the_mounted_server_as_they_were(app):
+    Server("outer").mount(app, prefix="own")
+    async with Client(app) as client:
+        assert (await client._call("skills/list", {}))["skills"][0]["uri"] == "skill://alpha/SKILL.md"
+        found = await client._call("resources/directory/read", {"uri": "skill://alpha"})
+        assert found["resources"][0]["uri"] == "skill://alpha/SKILL.md"
+
+
+async def test_a_directory_that_two_servers_fill_shows_what_both_have(folder, app):
+    other = Server("other")
+    lone = folder.parent / "lone"
+    (lone / "references").mkdir(parents=True)
+    (lone / "references" / "SKILL.md").write_text(MANIFEST.format(name="references"))
+    other.skills(lone)
+    outer = Server("outer")
+    outer.mount(app)
+    outer.mount(other, prefix="alpha")
+    async with Client(outer) as client, Client(app) as inner:
+        found = await client._call("resources/directory/read", {"uri": "skill://alpha/references"})
+        assert {one["uri"].rpartition("/")[2] for one in found["resources"]} == {"SKILL.md", "FORMS.md", "deep"}
+        own = await inner._call("resources/directory/read", {"uri": "skill://alpha/references"})
+        assert len(own["resources"]) == 1, "a page"
+        assert own["resources"][0]["uri"] != "skill://alpha/references/SKILL.md"
+
+
+def test_skills_that_a_mounting_server_has_already_are_refused_whole(app, folder):
+    inner, outer = Server("inner"), Server("outer")
+    outer.mount(app)
+    outer.mount(inner)
+    with pytest.raises(DeclarationError, match="already"):
+        inner.skills(folder)
+    assert inner.facts.capabilities.extensions is None
+    assert inner.facts.capabilities.resources is None
+
+
+async def test_nothing_hidden_is_offered_and_no_link_shows_it(folder):
+    alpha = folder / "alpha"
+    (alpha / ".env").write_text("secret")
+    (alpha / ".git" / "objects").mkdir(parents=True)
+    (alpha / ".git" / "config").write_text("secret")
+    (alpha / "references" / ".DS_Store").write_text("secret")
+    (alpha / "shown").symlink_to(".env")
+    (alpha / ".outwards").symlink_to("/etc/passwd")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "SKILL.md").write_text("no skill at all")
+    app = Server("t")
+    app.skills(folder)
+    async with Client(app) as client:
+        uris = [one.uri for one in await client.list_resources()]
+        skills = (await client._call("skills/list", {}))["skills"]
+        top = await client._call("resources/directory/read", {"uri": "skill://alpha"})
+        with pytest.raises(MCPError):
+            await client._call("resources/directory/read", {"uri": "skill://alpha/.git"})
+    assert sorted(file["uri"] for skill in skills for file in skill["resources"]) == sorted(uris)
+    assert len(uris) == 4
+    assert {one["uri"] for one in top["resources"]} == {"skill://alpha/SKILL.md", "skill://alpha/references"}

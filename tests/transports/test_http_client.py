@@ -82,6 +82,48 @@ class TestModern:
             assert "mcp-session-id" not in posted.headers
         assert server.connections == 1
 
+    async def test_what_a_tool_wants_mirrored_goes_in_headers(self) -> None:
+        named = {"type": "string", "x-mcp-header": "Region"}
+        deep = {"type": "object", "properties": {"n": {"type": "integer", "x-mcp-header": "N"}}}
+        tool = {"name": "add", "inputSchema": {"type": "object", "properties": {"region": named, "deep": deep}}}
+        results = {"tools/call": TEXT, "tools/list": {"tools": [tool, {"name": "bare", "inputSchema": {}}]}}
+        async with http(speaking(modern(results))) as server, Client(server.url) as client:
+            await client.list_tools()
+            await client.call_tool("add", {"region": "Zürich", "deep": {"n": 5}, "other": 1})
+            await client.call_tool("add", {"region": None, "deep": 5})
+            await client.call_tool("bare", {"region": "eu"})
+        sent = [{k: v for k, v in posted.headers.items() if k.startswith("mcp-param-")} for posted in server.posted]
+        assert sent[-3:] == [{"mcp-param-region": "=?base64?WsO8cmljaA==?=", "mcp-param-n": "5"}, {}, {}]
+
+    async def test_a_tool_that_cannot_be_mirrored_is_left_out_with_a_warning(self, caplog: Any) -> None:
+        def tool(name: str, **form: Any) -> dict[str, Any]:
+            return {"name": name, "inputSchema": {"type": "object", "properties": {"p": form}}}
+
+        tools = [tool("good", type="string"), tool("bad", **{"type": "number", "x-mcp-header": "P"})]
+        async with http(speaking(modern({"tools/list": {"tools": tools}}))) as server, Client(server.url) as client:
+            assert [one.name for one in await client.list_tools()] == ["good"]
+        assert "'bad'" in caplog.text
+        assert "'p' cannot be mirrored" in caplog.text
+
+    async def test_headers_that_a_server_misses_are_learnt_and_sent_once(self) -> None:
+        form = {"type": "string", "x-mcp-header": "P"}
+        tool = {"name": "add", "inputSchema": {"type": "object", "properties": {"p": form}}}
+        refuse = [True, False, True, True]
+
+        async def work(posted: Posted) -> None:
+            refused = error(posted.message, -32020, "Header mismatch")
+            await posted.json(refused if refuse.pop(0) else answer(posted.message, TEXT))
+
+        handler = calling(work, modern({"tools/list": {"tools": [tool]}}))
+        async with http(handler) as server, Client(server.url) as client:
+            await client.call_tool("add", {"p": "eu"})
+            with pytest.raises(MCPError) as caught:
+                await client.call_tool("add", {"p": "eu"})
+        assert caught.value.code == -32020
+        methods = ["tools/call", "tools/list", "tools/call"]
+        assert server.methods()[1:] == methods * 2
+        assert [p.headers.get("mcp-param-p") for p in server.posted[1:]] == [None, None, "eu", "eu", None, "eu"]
+
     async def test_the_first_post_refused_for_its_version_is_repeated(self) -> None:
         refused: list[Posted] = []
 

@@ -19,7 +19,7 @@ from bascule.client.greeting import greet
 from bascule.client.inputs import Inputs, OnElicit, OnRoots, OnSample
 from bascule.engine.asking import MAX_ROUNDS
 from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
-from bascule.errors import ConnectionLost, MCPError
+from bascule.errors import ConnectionLost, HeaderMismatch, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.version import VERSION
 from bascule.wire.completion import CompleteResult, Completion
@@ -168,7 +168,12 @@ class Client:
         return result
 
     async def _call_tool(self, params: dict[str, Any], timeout: float | None) -> CallToolResult:  # noqa: ASYNC109
-        result: CallToolResult = await self._call("tools/call", params, timeout)
+        result: CallToolResult
+        try:
+            result = await self._call("tools/call", params, timeout)
+        except HeaderMismatch:
+            await self.list_tools()  # where it is learnt what the headers of a call must repeat
+            result = await self._call("tools/call", params, timeout)
         if result.structured_content is UNSET:
             result.structured_content = None
         return result

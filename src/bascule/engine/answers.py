@@ -27,11 +27,11 @@ from bascule.wire.jsonrpc import ErrorObject
 from bascule.wire.lifecycle import DiscoverResult, InitializeResult
 from bascule.wire.prompts import GetPromptResult, Prompt
 from bascule.wire.resources import ReadResourceResult, Resource, ResourceTemplate
-from bascule.wire.results import EmptyResult, Result
+from bascule.wire.results import CacheableResult, EmptyResult, Result
 from bascule.wire.tools import CallToolResult, Tool
 
 
-class Page(Result, kw_only=True):
+class Page(CacheableResult, kw_only=True):
     """One page of a list; `next_cursor` is None on the last."""
 
     next_cursor: str | None = None

@@ -48,6 +48,9 @@ class Connection(Protocol):
     probe_timeout: float | None
     """Seconds of silence that show a server of the handshake era; None where silence shows nothing."""
 
+    carries_headers: bool
+    """Whether the headers of an Outbound reach the server."""
+
     async def start(self) -> None:
         """Open the connection. Raises ConnectionLost where the server cannot be reached."""
         ...

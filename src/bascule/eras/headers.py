@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Raw, UnsetType
 
 from bascule.engine.application import Mirrored
-from bascule.errors import HeaderMismatch
+from bascule.errors import HeaderMismatch, InvalidParams
+from bascule.wire.jsonrpc import encode
 from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import RequestParams
 from bascule.wire.resources import ReadResourceParams
@@ -29,6 +30,8 @@ NAME = "mcp-name"
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _LONGEST_NUMBER = 64
+_SAFE = 2**53 - 1
+"""The largest integer, up and down, that may be mirrored: JavaScript rounds those beyond."""
 
 _OPEN, _CLOSE = "=?base64?", "?="
 
@@ -50,17 +53,49 @@ def check_mirrored(headers: Mapping[str, str], mirrored: Iterable[Mirrored], arg
     """Raise HeaderMismatch unless the headers repeat the parameters that the tool wants mirrored."""
     values = {} if isinstance(arguments, UnsetType) else _decode_arguments(arguments)
     for header, path in mirrored:
-        value: Any = values
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
+        value = _at(path, values)
         given = headers.get(header)
         if value is None and given is None:
             continue
         shown = "Mcp-Param-" + header.removeprefix("mcp-param-")
+        if _is_unsafe(value):
+            raise HeaderMismatch(f"Header mismatch: the {shown} header repeats a number beyond {_SAFE} or -{_SAFE}")
         if given is None:
             raise HeaderMismatch(f"Header mismatch: the {shown} header is missing")
         if not given.isascii() or value is None or not _repeats(decode_value(given.strip(" \t"), shown), value):
             raise HeaderMismatch(f"Header mismatch: the {shown} header is not what the body says")
+
+
+def repeated(mirrored: Iterable[Mirrored], arguments: Any) -> dict[str, str]:
+    """The headers that repeat a call's arguments. Raises InvalidParams for a number that may not be mirrored."""
+    values = _decode_arguments(Raw(encode(arguments)))
+    found: dict[str, str] = {}
+    for header, path in mirrored:
+        value = _at(path, values)
+        if _is_unsafe(value):
+            raise InvalidParams(
+                f"Invalid params: {'.'.join(path)!r} is mirrored in a header and must be from -{_SAFE} to {_SAFE}"
+            )
+        if isinstance(value, str | int | float):
+            found[header] = encode_value(_text(value))
+    return found
+
+
+def _at(path: Iterable[str], values: Any) -> Any:
+    """What stands at a path of keys; None where nothing does."""
+    for step in path:
+        values = values.get(step) if isinstance(values, dict) else None
+    return values
+
+
+def _is_unsafe(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) > _SAFE
+
+
+def _text(value: str | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _decode_arguments(arguments: Raw) -> dict[str, Any]:

@@ -1,22 +1,27 @@
 """The stateless era (2026-07-28), client side: every request says its version, its client and what that client can do.
 
 Knows the protocol's dates and shapes; knows no transport beyond a Connection and the headers that HTTP wants.
-Source: specification 2026-07-28, basic/index, "_meta"; basic/versioning; basic/transports, "Backward Compatibility".
+Source: specification 2026-07-28, basic/index, "_meta"; basic/versioning; basic/transports, "Backward Compatibility";
+basic/transports/streamable-http, "Custom Headers".
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, UnsetType, field
 
-from bascule.engine.answers import decode_result
+from bascule.engine.answers import ToolsPage, decode_result
+from bascule.engine.application import Mirrored
 from bascule.engine.connection import Connection, Greeting, Introduction
 from bascule.engine.era import Outbound
-from bascule.eras.headers import encode_value
+from bascule.engine.mirrored import mirrored_of
+from bascule.eras.headers import encode_value, repeated
 from bascule.eras.versions import LEGACY, MODERN
 from bascule.errors import (
     CallTimedOut,
+    DeclarationError,
     HeaderMismatch,
     MCPError,
     MissingCapability,
@@ -34,15 +39,19 @@ from bascule.wire.requests import (
     Implementation,
     LogLevel,
 )
+from bascule.wire.tools import Tool
 
 DISCOVER = "server/discover"
+CALL = "tools/call"
 
-_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_NAMED_BY = {CALL: "name", "prompts/get": "name", "resources/read": "uri"}
 _RECOGNISED = frozenset({HeaderMismatch.code, MissingCapability.code, UnsupportedVersion.code})
 INPUT_REQUIRED = "input_required"
-MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
+MAY_ASK = frozenset({CALL, "prompts/get", "resources/read"})
 _FATAL_STATUSES = frozenset({401, 403, 407, 408, 429})
 _MAX_GREETINGS = 3
+
+log = logging.getLogger("bascule")
 
 
 class NotStateless(Exception):
@@ -58,10 +67,15 @@ class _ServerMeta(Struct):
 
 
 class StatelessClient:
-    """Speaks one revision of the stateless era. What every request repeats is encoded once per log level."""
+    """Speaks one revision of the stateless era. What every request repeats is encoded once per log level.
 
-    def __init__(self, introduction: Introduction, protocol_version: str) -> None:
+    Where the connection carries headers, calls repeat in them what the tools that were listed want mirrored.
+    """
+
+    def __init__(self, introduction: Introduction, protocol_version: str, carries_headers: bool = False) -> None:
         self.protocol_version = protocol_version
+        self._carries_headers = carries_headers
+        self._mirrored: dict[str, tuple[Mirrored, ...]] = {}
         self._said: dict[str, Any] = {
             VERSION_KEY: protocol_version,
             CLIENT_INFO_KEY: Raw(encode(introduction.info)),
@@ -70,11 +84,17 @@ class StatelessClient:
         self._metas: dict[LogLevel | None, Raw] = {}
 
     def prepare(self, method: str, params: Mapping[str, Any], log_level: LogLevel | None = None) -> Outbound:
-        """The request with this era's keys in `_meta`, beside those that `params` has there, and its headers."""
+        """The request with this era's keys in `_meta`, beside those that `params` has there, and its headers.
+
+        Raises InvalidParams for an argument that a header cannot repeat.
+        """
         headers = {"MCP-Protocol-Version": self.protocol_version, "Mcp-Method": method}
         name_key = _NAMED_BY.get(method)
         if name_key is not None:
             headers["Mcp-Name"] = encode_value(params[name_key])
+            mirrored = self._mirrored.get(params[name_key]) if method == CALL else None
+            if mirrored:
+                headers.update(repeated(mirrored, params.get("arguments")))
         own = params.get("_meta")
         meta = {**own, **self._complete(log_level)} if own else self._encoded(log_level)
         return Outbound({**params, "_meta": meta}, headers)
@@ -92,7 +112,21 @@ class StatelessClient:
         if getattr(concluded, "result_type", None) == INPUT_REQUIRED and method in MAY_ASK:
             return _asked_back(method, result)
         _check_type(method, getattr(concluded, "result_type", None))
+        if self._carries_headers and isinstance(concluded, ToolsPage):
+            concluded.tools = [tool for tool in concluded.tools if self._learns(tool)]
         return concluded
+
+    def _learns(self, tool: Tool) -> bool:
+        """Whether a tool can be called: remembers what its calls must repeat, unless it says so in a forbidden way."""
+        self._mirrored.pop(tool.name, None)
+        try:
+            mirrored = mirrored_of(tool.input_schema, f"tool {tool.name[:200]!r}")
+        except DeclarationError as wrong:
+            log.warning("left out a tool of the server: %s", wrong)
+            return False
+        if mirrored:
+            self._mirrored[tool.name] = mirrored
+        return True
 
     def _encoded(self, log_level: LogLevel | None) -> Raw:
         meta = self._metas.get(log_level)
@@ -112,7 +146,7 @@ async def greet(connection: Connection, introduction: Introduction, within: floa
     """
     version: str = MODERN[0]
     for _ in range(_MAX_GREETINGS):
-        era = StatelessClient(introduction, version)
+        era = StatelessClient(introduction, version, connection.carries_headers)
         try:
             raw = await connection.call(DISCOVER, era.prepare(DISCOVER, {}), within)
             found = _discovered(era, raw)
@@ -128,7 +162,7 @@ async def greet(connection: Connection, introduction: Introduction, within: floa
             raise
         newest = _mutual(found.supported_versions)
         if newest != version:
-            era = StatelessClient(introduction, newest)
+            era = StatelessClient(introduction, newest, connection.carries_headers)
         instructions = None if isinstance(found.instructions, UnsetType) else found.instructions
         return Greeting("modern", era, _server_info(found), found.capabilities, instructions)
     raise MCPError("The server refuses every protocol version that it says it supports", code=UnsupportedVersion.code)

@@ -28,6 +28,8 @@ _NEVER_CANCELLED = frozenset({"initialize", "server/discover"})
 class Caller:
     """A Connection over a stream."""
 
+    carries_headers = False
+
     def __init__(self, stream: Stream, inbox: Inbox, probe_timeout: float = PROBE_TIMEOUT) -> None:
         self.probe_timeout: float | None = probe_timeout
         self._stream = stream

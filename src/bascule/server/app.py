@@ -236,34 +236,33 @@ class Server:
     def skills(self, folder: str | os.PathLike[str]) -> None:
         """Offer every skill in a folder: each a folder of its own with a SKILL.md. They are read now, and once.
 
-        A server that mounts this one serves their files, and not their list. Needs the extra `skills`.
+        Hidden files are left out. Needs the extra `skills`.
         Raises DeclarationError where a skill is not as it must be, and takes none of them then.
         """
-        try:
-            skills = self._skills or late("bascule.server.skills:Skills")(self._registry)
-        except ModuleNotFoundError as error:
-            needed = f"Skills need the extra: pip install 'bascule[skills]' (missing: {error.name})."
-            raise DeclarationError(needed) from None
-        for feature in skills.add(folder):
+        features, skills = _skills_in(folder)
+        self._check(features)
+        for feature in features:
             self._add(feature)
-        self._skills = skills
+        self._take_skills(skills)
 
     def mount(self, other: "Server", *, prefix: str | None = None) -> None:
         """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
 
-        With a prefix, tools and prompts become `prefix_name` and resources `scheme://prefix/…`.
+        With a prefix, tools and prompts become `prefix_name`, resources and skills `scheme://prefix/…`.
         Raises DeclarationError where a name is taken.
         """
         if other is self or other.contains(self):
             raise DeclarationError(f"The server {other.info.name!r} cannot be mounted in itself")
         adopted = [prefixed(feature, prefix) for feature in other._registry]
-        self._registry.check(adopted)
+        self._check(adopted)
         for feature in adopted:
             self._add(feature)
         other._adopters.append(lambda feature: self._add(prefixed(feature, prefix)))
         self._mounted.append(other)
         self._tasks.mount(other._tasks)
         other._parents.append((self, prefix))
+        if other._skills is not None:
+            self._take_skills(_below(prefix, other._skills.offered))
 
     def contains(self, other: "Server") -> bool:
         """Whether `other` is mounted in this server, directly or in one that is."""
@@ -388,6 +387,14 @@ class Server:
         found: Result = self._skills.answer(exchange)
         return found
 
+    def _take_skills(self, skills: list[Any]) -> None:
+        """Offer these skills, here and wherever this server is mounted."""
+        if self._skills is None:
+            self._skills = late("bascule.server.skills:Skills")(self._registry)
+        self._skills.take(skills)
+        for parent, prefix in self._parents:
+            parent._take_skills(_below(prefix, skills))
+
     async def _listen(self, exchange: Exchange) -> Result:
         return await listen(self.hub, self.facts.capabilities, self._tasks.watch, exchange)
 
@@ -397,8 +404,29 @@ class Server:
         for parent, prefix in self._parents:
             parent._remove(family, self._registry.key_of(prefixed(feature, prefix)))
 
+    def _check(self, features: Sequence[Feature]) -> None:
+        """Raise DeclarationError if a name is taken, here or where this server is mounted."""
+        self._registry.check(features)
+        for parent, prefix in self._parents:
+            parent._check([prefixed(feature, prefix) for feature in features])
+
     def _add(self, feature: Feature) -> None:
         self._registry.add(feature)
         self.hub.tell(list_of(feature))
         for adopt in self._adopters:
             adopt(feature)
+
+
+def _skills_in(folder: str | os.PathLike[str]) -> Any:
+    """The resources of a folder's skills, and the skills. Raises DeclarationError."""
+    try:
+        read = late("bascule.server.skills:read")
+    except ModuleNotFoundError as error:
+        needed = f"Skills need the extra: pip install 'bascule[skills]' (missing: {error.name})."
+        raise DeclarationError(needed) from None
+    return read(folder)
+
+
+def _below(prefix: str | None, skills: list[Any]) -> list[Any]:
+    """The skills as a server that mounts theirs offers them."""
+    return skills if prefix is None else [skill.below(prefix) for skill in skills]

@@ -9,16 +9,17 @@ from inspect import isawaitable
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from bascule.engine.asking import Dialogue
 from bascule.engine.exchange import Exchange, Peer, Principal, TaskHandle
-from bascule.errors import NotAnswered
+from bascule.errors import DeclarationError, NotAnswered
 from bascule.server.questions import FAULTS, Answer, Elicit, Roots, Sample, prepare_all
 from bascule.server.values import encode
-from bascule.wire.content import ResourceContents
+from bascule.wire.content import Meta, ResourceContents
 from bascule.wire.inputs import CreateMessageResult, ModelPreferences, Root, SamplingMessage, ToolChoice
 from bascule.wire.jsonrpc import Request, RequestId
+from bascule.wire.meta import fault_in
 from bascule.wire.notices import MESSAGE, PROGRESS, LogMessageParams, ProgressParams
 from bascule.wire.requests import LogLevel
 from bascule.wire.tools import Tool
@@ -94,11 +95,15 @@ class Context:
         found = None if meta is None else msgspec.json.decode(meta)
         return found if isinstance(found, dict) else {}
 
-    async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+    async def report_progress(
+        self, progress: float, total: float | None = None, message: str | None = None, *, meta: Meta | None = None
+    ) -> None:
         """Tell the client how far the work has come. Without effect where it did not ask, or where `progress` fell.
 
+        `meta` goes along as `_meta`. Raises DeclarationError for a name in it that the protocol keeps or forbids.
         Source: specification 2026-07-28, basic/patterns/progress.
         """
+        noted = UNSET if meta is None else _checked(meta)
         exchange = self._exchange
         token, last = exchange.progress_token, exchange.last_progress
         if (
@@ -109,7 +114,7 @@ class Context:
         ):
             return
         exchange.last_progress = progress
-        await exchange.channel.notify(Request(PROGRESS, ProgressParams(token, progress, total, message)))
+        await exchange.channel.notify(Request(PROGRESS, ProgressParams(token, progress, total, message, noted)))
 
     async def release_stream(self, retry: float = 1.0) -> None:
         """Let the client go, and come back for the answer after `retry` seconds, while this handler works on.
@@ -119,29 +124,33 @@ class Context:
         """
         await self._exchange.channel.release(retry)
 
-    async def log(self, level: LogLevel, data: Any, logger: str | None = None) -> None:
-        """Send the client a log message (any JSON value). Without effect below the level that it asked for."""
+    async def log(self, level: LogLevel, data: Any, logger: str | None = None, *, meta: Meta | None = None) -> None:
+        """Send the client a log message (any JSON value). Without effect below the level that it asked for.
+
+        `meta` goes along as `_meta`. Raises DeclarationError for a name in it that the protocol keeps or forbids.
+        """
+        noted = UNSET if meta is None else _checked(meta)
         exchange = self._exchange
         wanted = exchange.log_level
         if wanted is None or exchange.cancelled or _SEVERITY[level] < _SEVERITY[wanted]:
             return
-        await exchange.channel.notify(Request(MESSAGE, LogMessageParams(level, data, logger)))
+        await exchange.channel.notify(Request(MESSAGE, LogMessageParams(level, data, logger, noted)))
 
-    async def debug(self, data: Any, logger: str | None = None) -> None:
+    async def debug(self, data: Any, logger: str | None = None, *, meta: Meta | None = None) -> None:
         """Log at level debug."""
-        await self.log("debug", data, logger)
+        await self.log("debug", data, logger, meta=meta)
 
-    async def info(self, data: Any, logger: str | None = None) -> None:
+    async def info(self, data: Any, logger: str | None = None, *, meta: Meta | None = None) -> None:
         """Log at level info."""
-        await self.log("info", data, logger)
+        await self.log("info", data, logger, meta=meta)
 
-    async def warning(self, data: Any, logger: str | None = None) -> None:
+    async def warning(self, data: Any, logger: str | None = None, *, meta: Meta | None = None) -> None:
         """Log at level warning."""
-        await self.log("warning", data, logger)
+        await self.log("warning", data, logger, meta=meta)
 
-    async def error(self, data: Any, logger: str | None = None) -> None:
+    async def error(self, data: Any, logger: str | None = None, *, meta: Meta | None = None) -> None:
         """Log at level error."""
-        await self.log("error", data, logger)
+        await self.log("error", data, logger, meta=meta)
 
     async def elicit(
         self, message: str, schema: Any = None, *, url: str | None = None, key: str | None = None
@@ -220,3 +229,10 @@ class Context:
     async def read_resource(self, uri: str) -> list[ResourceContents]:
         """The contents of one of this server's own resources. Raises ResourceNotFound."""
         return await self._read(uri, self._exchange)
+
+
+def _checked(meta: Meta) -> Meta:
+    fault = fault_in(meta)
+    if fault is not None:
+        raise DeclarationError(f"This notification cannot be sent: {fault}")
+    return meta

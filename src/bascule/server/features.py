@@ -14,18 +14,18 @@ from msgspec import UNSET, Struct
 
 from bascule.engine.application import Mirrored
 from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.mirrored import mirrored_of
 from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
 from bascule.guards import fold
 from bascule.server.asked import answers_to
 from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
-from bascule.server.mirrored import mirrored_of
 from bascule.server.parameters import Asked
-from bascule.server.results import Output, prompt_messages, resource_contents
+from bascule.server.results import Output, prompt_result, resource_result
 from bascule.server.templates import Template
 from bascule.wire.content import TextContent
-from bascule.wire.prompts import GetPromptResult, Prompt
-from bascule.wire.resources import ReadResourceParams, ReadResourceResult, Resource, ResourceTemplate
+from bascule.wire.prompts import Prompt
+from bascule.wire.resources import ReadResourceParams, Resource, ResourceTemplate
 from bascule.wire.results import CacheScope, Result
 from bascule.wire.tools import CallToolParams, CallToolResult, Tool
 
@@ -166,19 +166,19 @@ def _prelude(home: Home, parameters: Parameters) -> Callable[[Exchange], Awaitab
 def resource_handler(
     home: Home, parameters: Parameters, mime_type: str | None, what: str, cache: tuple[int | None, CacheScope | None]
 ) -> Handler:
-    """A handler that reads a resource, its parameters taken from the URI; `cache` are hints of its own."""
+    """A handler that reads a resource, its parameters taken from the URI; `cache` are hints for results without."""
     ttl_ms, scope = cache
     read = _reader(home, parameters, what)
 
     async def handler(exchange: Exchange) -> Result:
         params = exchange.params
         uri = params.uri if isinstance(params, ReadResourceParams) else ""
-        value = await read(exchange, exchange.variables)
-        return ReadResourceResult(
-            contents=resource_contents(value, uri, mime_type),
-            ttl_ms=UNSET if ttl_ms is None else ttl_ms,
-            cache_scope=UNSET if scope is None else scope,
-        )
+        result = resource_result(await read(exchange, exchange.variables), uri, mime_type)
+        if ttl_ms is not None and result.ttl_ms is UNSET:
+            result.ttl_ms = ttl_ms
+        if scope is not None and result.cache_scope is UNSET:
+            result.cache_scope = scope
+        return result
 
     return handler
 
@@ -189,10 +189,10 @@ def prompt_handler(home: Home, parameters: Parameters, description: str | None, 
 
     async def handler(exchange: Exchange) -> Result:
         given = getattr(exchange.params, "arguments", UNSET)
-        value = await read(exchange, {} if given is UNSET else given)
-        return GetPromptResult(
-            messages=prompt_messages(value), description=UNSET if description is None else description
-        )
+        result = prompt_result(await read(exchange, {} if given is UNSET else given))
+        if description is not None and result.description is UNSET:
+            result.description = description
+        return result
 
     return handler
 

@@ -26,7 +26,8 @@ from bascule.wire.content import (
     ResourceLink,
     TextContent,
 )
-from bascule.wire.prompts import PromptMessage
+from bascule.wire.prompts import GetPromptResult, PromptMessage
+from bascule.wire.resources import ReadResourceResult
 from bascule.wire.tools import CallToolResult, JSONSchema
 
 BINARY = "application/octet-stream"
@@ -101,6 +102,18 @@ def audio(data: bytes, mime_type: str = "audio/wav") -> AudioContent:
     return AudioContent(_base64(data), mime_type)
 
 
+def resource_result(value: Any, uri: str, mime_type: str | None) -> ReadResourceResult:
+    """What a resource function returned, as a result: a whole one as it is, anything else as `resource_contents`.
+
+    The result is a copy, because each era writes its own marks on it. Raises TypeError.
+    """
+    if not isinstance(value, ReadResourceResult):
+        return ReadResourceResult(contents=resource_contents(value, uri, mime_type))
+    if not all(isinstance(item, ResourceContents) for item in value.contents):
+        raise TypeError(f"the resource {uri} returned a ReadResourceResult whose contents are not ResourceContents")
+    return replace(value)
+
+
 def resource_contents(value: Any, uri: str, mime_type: str | None) -> list[ResourceContents]:
     """What a resource function returned, as contents: text, bytes, contents as they are, anything else as JSON text.
 
@@ -120,6 +133,16 @@ def resource_contents(value: Any, uri: str, mime_type: str | None) -> list[Resou
     return [ResourceContents(uri, mime_type or "application/json", text=text)]
 
 
+def prompt_result(value: Any) -> GetPromptResult:
+    """What a prompt function returned, as a result: a whole one with its messages read as `prompt_messages` does.
+
+    The result is a copy, because each era writes its own marks on it. Raises TypeError.
+    """
+    if isinstance(value, GetPromptResult):
+        return replace(value, messages=prompt_messages(value.messages))
+    return GetPromptResult(messages=prompt_messages(value))
+
+
 def prompt_messages(value: Any) -> list[PromptMessage]:
     """What a prompt function returned, as messages: text and content blocks are the user's. Raises TypeError."""
     if isinstance(value, (list, tuple)):
@@ -135,8 +158,8 @@ def _message(value: Any) -> PromptMessage:
     if isinstance(value, _BLOCKS):
         return PromptMessage("user", value)
     raise TypeError(
-        f"a prompt returned a {type(value).__name__}; return a str, a content block, a PromptMessage(role, content) "
-        "or a list of these"
+        f"a prompt returned a {type(value).__name__}; return a str, a content block, a PromptMessage(role, content), "
+        "a list of these or a GetPromptResult"
     )
 
 

@@ -1,7 +1,8 @@
 """Skills on the disk: a folder with a SKILL.md, read once and checked, before anybody is offered it.
 
 What is served is what was read, so that it always has the digest that was promised. Nothing outside of the folder is
-read, wherever links lead. Errors name the skill and the file within it, and no other path. Loaded only with skills.
+read, wherever links lead, and nothing hidden: what editors, version control and secrets leave there is no part of a
+skill. Errors name the skill and the file within it, and no other path. Loaded only with skills.
 Source: SEP-2640, "Skill Format".
 """
 
@@ -49,7 +50,8 @@ def read_all(folder: str | os.PathLike[str]) -> list[SkillFolder]:
     if not root.is_dir():
         raise DeclarationError(f"The folder of skills {root.name!r} is not there")
     try:
-        found = sorted(path for path in root.iterdir() if path.is_dir() and (path / MANIFEST).is_file())
+        visible = (path for path in root.iterdir() if not _is_hidden(path.name))
+        found = sorted(path for path in visible if path.is_dir() and (path / MANIFEST).is_file())
     except OSError as error:
         raise DeclarationError(f"The folder of skills {root.name!r} cannot be read: {error.strerror}") from None
     if not found:
@@ -99,18 +101,27 @@ def _contents(folder: Path) -> tuple[dict[str, bytes], list[str]]:
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """All that lies in the folder, in order. Raises DeclarationError for links outwards, OSError for closed folders."""
+    """All that lies in the folder, in order, but for what is hidden and links to it.
+
+    Raises DeclarationError for links outwards, OSError for closed folders.
+    """
     inside = os.path.realpath(folder)
     for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        for entry in (*folders, *sorted(names)):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for entry in (*folders, *sorted(name for name in names if not _is_hidden(name))):
             path = Path(parent, entry)
             relative = path.relative_to(folder).as_posix()
             if not _is_unicode(relative):
                 raise DeclarationError(f"The skill {folder.name!r} has a file whose name is not UTF-8: {relative!r}")
-            if not Path(os.path.realpath(path)).is_relative_to(inside):
+            real = Path(os.path.realpath(path))
+            if not real.is_relative_to(inside):
                 raise DeclarationError(f"The skill {folder.name!r} has a link that leads out of it: {relative}")
-            yield path
+            if not any(map(_is_hidden, real.relative_to(inside).parts)):
+                yield path
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _is_unicode(text: str) -> bool:

@@ -6,14 +6,16 @@ Loaded by `app.skills`; needs the extra `skills`. Source: SEP-2640.
 import base64
 import mimetypes
 import os
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self, cast
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from bascule.engine.exchange import Exchange, Handler
-from bascule.errors import DeclarationError, InvalidParams
+from bascule.errors import InvalidParams
 from bascule.server.features import ResourceFeature
+from bascule.server.mounting import prefixed_uri
 from bascule.server.pages import Pages
 from bascule.server.registry import Registry
 from bascule.server.results import BINARY
@@ -35,30 +37,47 @@ DIRECTORY = "inode/directory"
 _MARKDOWN = "text/markdown"
 
 
+class OfferedSkill(NamedTuple):
+    """One skill as a server offers it: its manifest, and what stands directly in each of its directories, by URI."""
+
+    manifest: Skill
+    directories: dict[str, list[Resource]]
+
+    def below(self, prefix: str) -> Self:
+        """The same skill at a server that mounts this one: each URI becomes `skill://prefix/…`."""
+        uri, files = prefixed_uri(prefix, self.manifest.uri), self.manifest.resources
+        manifest = replace(
+            self.manifest, uri=uri, resources=[replace(file, uri=prefixed_uri(prefix, file.uri)) for file in files]
+        )
+        directories = {
+            prefixed_uri(prefix, at): [replace(child, uri=prefixed_uri(prefix, child.uri)) for child in children]
+            for at, children in self.directories.items()
+        }
+        return type(self)(manifest, directories)
+
+
 class Skills:
-    """The skills of one server."""
+    """The skills that one server offers: its own, and those of the servers mounted in it."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._skills: dict[str, Skill] = {}
+        self._skills: dict[str, OfferedSkill] = {}
         self._directories: dict[str, list[Resource]] = {}
         self._pages: dict[str, Pages] = {}
         self._keys = registry.cursor_keys
 
-    def add(self, folder: str | os.PathLike[str]) -> list[ResourceFeature]:
-        """Take in all skills below a folder, or none; gives the resources to offer. Raises DeclarationError."""
-        found = read_all(folder)
-        for one in found:
-            if one.uri(MANIFEST) in self._skills:
-                raise DeclarationError(f"The skill {one.name!r} is declared already")
-        features = [_feature(one, path, data) for one in found for path, data in one.files.items()]
-        self._registry.check(features)
-        for one in found:
-            files = [SkillFile(one.uri(path), digest(data), len(data)) for path, data in one.files.items()]
-            self._skills[one.uri(MANIFEST)] = Skill(one.uri(MANIFEST), one.frontmatter, files)
-            self._directories.update(_directories(one))
+    def take(self, skills: Iterable[OfferedSkill]) -> None:
+        """Offer these from now on."""
+        for skill in skills:
+            self._skills[skill.manifest.uri] = skill
+            for uri, children in skill.directories.items():
+                self._directories[uri] = [*self._directories.get(uri, ()), *children]
         self._pages.clear()
-        return features
+
+    @property
+    def offered(self) -> list[OfferedSkill]:
+        """All of them."""
+        return list(self._skills.values())
 
     def answer(self, exchange: Exchange) -> Result:
         """The answer to `skills/list`, `skills/get` or `resources/directory/read`. Raises InvalidParams."""
@@ -67,14 +86,15 @@ class Skills:
             skill = self._skills.get(params.uri)
             if skill is None:
                 raise InvalidParams("Invalid params: there is no such skill", data={"uri": params.uri})
-            return GetSkillResult(skill=skill)
+            return GetSkillResult(skill=skill.manifest)
         if isinstance(params, DirectoryParams):
             uri = params.uri.rstrip("/")
             if uri not in self._directories:
                 raise InvalidParams("Invalid params: there is no such directory", data={"uri": params.uri})
             page = self._paged(uri, self._directories[uri]).page(params.cursor)
             return ReadDirectoryResult(resources=page.items, next_cursor=page.next_cursor)
-        page = self._paged("", list(self._skills.values())).page(getattr(params, "cursor", UNSET))
+        manifests = [skill.manifest for skill in self._skills.values()]
+        page = self._paged("", manifests).page(getattr(params, "cursor", UNSET))
         return ListSkillsResult(skills=page.items, next_cursor=page.next_cursor)
 
     def _paged(self, name: str, items: Sequence[Struct]) -> Pages:
@@ -85,6 +105,18 @@ class Skills:
         if name not in self._pages:
             self._pages[name] = Pages(items, self._registry.page_size, self._keys)
         return self._pages[name]
+
+
+def read(folder: str | os.PathLike[str]) -> tuple[list[ResourceFeature], list[OfferedSkill]]:
+    """The resources that serve the files of all skills below a folder, and the skills. Raises DeclarationError."""
+    found = read_all(folder)
+    features = [_feature(one, path, data) for one in found for path, data in one.files.items()]
+    return features, [_offered(one) for one in found]
+
+
+def _offered(skill: SkillFolder) -> OfferedSkill:
+    files = [SkillFile(skill.uri(path), digest(data), len(data)) for path, data in skill.files.items()]
+    return OfferedSkill(Skill(skill.uri(MANIFEST), skill.frontmatter, files), _directories(skill))
 
 
 def _directories(skill: SkillFolder) -> dict[str, list[Resource]]:

@@ -38,6 +38,7 @@ class HttpConnection:
     """A Connection over Streamable HTTP."""
 
     probe_timeout: float | None = None
+    carries_headers = True
 
     def __init__(
         self,

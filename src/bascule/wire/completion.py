@@ -12,10 +12,11 @@ MAX_VALUES = 100
 """How many values one answer may have."""
 
 
-class PromptReference(Struct, tag_field="type", tag="ref/prompt"):
-    """A prompt by its name."""
+class PromptReference(Struct, tag_field="type", tag="ref/prompt", omit_defaults=True):
+    """A prompt by its name; `title` is what people call it, and finds nothing."""
 
     name: str
+    title: str | UnsetType = UNSET
 
 
 class TemplateReference(Struct, tag_field="type", tag="ref/resource"):

@@ -49,6 +49,7 @@ class ElicitParams(Struct, rename="camel", omit_defaults=True):
     requested_schema: dict[str, Any] | UnsetType = UNSET
     url: str | UnsetType = UNSET
     elicitation_id: str | UnsetType = UNSET
+    meta: Meta | UnsetType = field(default=UNSET, name="_meta")
 
 
 class ElicitResult(Struct, rename="camel", omit_defaults=True):
@@ -123,6 +124,7 @@ class CreateMessageParams(Struct, rename="camel", omit_defaults=True):
     tools: list[Any] | None = None
     tool_choice: ToolChoice | None = None
     metadata: dict[str, Any] | None = None
+    meta: Meta | UnsetType = field(default=UNSET, name="_meta")
 
 
 class CreateMessageResult(Struct, rename="camel", omit_defaults=True):
@@ -149,7 +151,8 @@ class Root(Struct, omit_defaults=True):
     meta: Meta | None = field(default=None, name="_meta")
 
 
-class ListRootsResult(Struct):
+class ListRootsResult(Struct, omit_defaults=True):
     """The client's roots."""
 
     roots: list[Root]
+    meta: Meta | UnsetType = field(default=UNSET, name="_meta")

@@ -30,6 +30,7 @@ class ProgressParams(Struct, rename="camel", omit_defaults=True):
     progress: float
     total: float | None = None
     message: str | None = None
+    meta: Meta | UnsetType = field(default=UNSET, name="_meta")
 
 
 class LogMessageParams(Struct, rename="camel", omit_defaults=True):
@@ -38,6 +39,7 @@ class LogMessageParams(Struct, rename="camel", omit_defaults=True):
     level: LogLevel
     data: Any
     logger: str | None = None
+    meta: Meta | UnsetType = field(default=UNSET, name="_meta")
 
 
 class CancelledParams(Struct, rename="camel", omit_defaults=True):
@@ -45,6 +47,7 @@ class CancelledParams(Struct, rename="camel", omit_defaults=True):
 
     request_id: str | int | UnsetType = UNSET
     reason: str | None = None
+    meta: Meta | UnsetType = field(default=UNSET, name="_meta")
 
 
 class ChangedParams(Struct, rename="camel", omit_defaults=True):

@@ -3,7 +3,7 @@
 Source: specification 2026-07-28, server/tools.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
@@ -24,8 +24,17 @@ class ToolAnnotations(Struct, rename="camel", omit_defaults=True):
     open_world_hint: bool | None = None
 
 
+class ToolExecution(Struct, rename="camel", omit_defaults=True):
+    """How a tool may be run: whether a call of it can become a task (2025-11-25 only; absent is "forbidden")."""
+
+    task_support: Literal["forbidden", "optional", "required"] | None = None
+
+
 class Tool(Struct, rename="camel", omit_defaults=True):
-    """A tool as a client sees it. The schemas are JSON Schema 2020-12 and kept as they were given."""
+    """A tool as a client sees it. The schemas are JSON Schema 2020-12 and kept as they were given.
+
+    `execution` is read from other servers; those of Bascule do not set it: their tasks are the extension's.
+    """
 
     name: str
     input_schema: JSONSchema
@@ -35,6 +44,7 @@ class Tool(Struct, rename="camel", omit_defaults=True):
     annotations: ToolAnnotations | None = None
     icons: list[Icon] | None = None
     meta: Meta | None = field(default=None, name="_meta")
+    execution: ToolExecution | None = None
 
 
 class CallToolParams(InputParams):

@@ -1,6 +1,7 @@
 """Parameters that clients mirror in HTTP headers, so that what stands between can route on them: `x-mcp-header`.
 
-Read from a tool's input schema at declaration, where everything that the specification forbids is refused.
+Read from a tool's input schema: by a server at declaration, by a client when it lists tools. Everything that the
+specification forbids is refused.
 Source: specification 2026-07-28, server/tools, "x-mcp-header"; basic/transports/streamable-http, "Custom Headers".
 """
 
