@@ -1,6 +1,7 @@
 """The tables: each line names a test that exists, each test here has a line, and no sentence of the pages is missing.
 
 The specification is not part of this repository; `digests.toml` holds the number and a digest of each page's sentences.
+A line that is held only in part says in `later` which part of Bascule will hold the rest.
 """
 
 import ast
@@ -15,12 +16,6 @@ from scripts.requirements import BOOKS, digest, known, section
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-PENDING = "PENDING: "
-FAULTS = {"asking": 5, "subscriptions": 1, "x-mcp-header": 2}
-"""How many lines of each area no test holds, because the server breaks them; tests marked xfail show how.
-
-This may only shrink. What a later part will hold is no fault: such a line says so in `later`.
-"""
 
 
 def table(name):
@@ -31,7 +26,7 @@ LINES = [(book, line) for book in BOOKS for line in table(book)["requirement"]]
 
 
 def named(line):
-    """What a line names: test nodes, or `PENDING: area` where the server breaks it."""
+    """The test nodes that a line names."""
     test = line.get("test", [])
     return [test] if isinstance(test, str) else test
 
@@ -59,7 +54,7 @@ def test_every_line_has_a_section_a_sentence_and_a_proof():
 
 
 def test_every_test_that_a_line_names_exists():
-    nodes = {node for _, line in LINES for node in named(line) if not node.startswith(PENDING)}
+    nodes = {node for _, line in LINES for node in named(line)}
     assert sorted(node for node in nodes if node not in nodes_in(node.partition("::")[0])) == []
 
 
@@ -99,8 +94,3 @@ def test_the_sentences_of_every_page_are_all_there(book):
             found.setdefault(page, []).append((heading, text))
     seen = {page: {"sentences": len(lines), "digest": digest(lines)} for page, lines in found.items()}
     assert seen == table("digests")[book]
-
-
-def test_what_no_test_holds_is_a_known_fault():
-    areas = Counter(node.removeprefix(PENDING) for _, line in LINES for node in named(line) if node.startswith(PENDING))
-    assert areas == FAULTS

@@ -580,10 +580,5 @@ async def test_nothing_but_a_subscription_is_taken_back_in_the_stateless_era(app
     assert all("method" not in one or "id" not in one for one in said), "and nothing is asked"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a subscription that the server ends gets its result and no notifications/cancelled",
-)
 async def test_a_subscription_that_the_server_ends_is_taken_back(app):
     assert taken_back(await everything_said(app)) == ["s"]

@@ -489,3 +489,12 @@ async def test_a_prompt_or_resource_may_return_its_whole_result(era):
     for kept, name in ((got, "com.example/a"), (read, "com.example/b")):
         assert name in msgspec.json.decode(msgspec.json.encode(kept.meta))
     assert about.meta == {"com.example/a": 1}, "what the author keeps stays as it is"
+
+
+def test_a_name_that_a_mounting_server_has_taken_is_added_nowhere():
+    outer, inner = Server("outer"), Server("inner")
+    outer.tool(name="add")(lambda: 1)
+    outer.mount(inner)
+    with pytest.raises(DeclarationError, match="declared already"):
+        inner.tool(name="add")(lambda: 2)
+    assert inner.facts.capabilities.tools is None

@@ -432,11 +432,6 @@ async def test_a_conversation_in_which_each_use_of_a_tool_has_its_result_is_samp
     assert len(await asked_to_sample(talk)) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a conversation that no model's provider takes is sent to the client as it is",
-)
 @pytest.mark.parametrize(
     "talk",
     [
@@ -453,7 +448,6 @@ async def test_a_conversation_with_unbalanced_tool_results_is_not_sampled(talk):
     assert await asked_to_sample(talk) == []
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="whatever text is given as the url is sent to the client")
 @pytest.mark.parametrize("url", ["", "in", "/in", "example.com", "https://", "https://a b/", "https://example.com/\n"])
 async def test_a_url_that_is_none_is_not_sent(url):
     app = Server("t")
@@ -472,11 +466,6 @@ async def test_a_url_that_is_none_is_not_sent(url):
     assert asked == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a question that a list or a completion asks ends that request with input_required",
-)
 @pytest.mark.parametrize(
     ("method", "params"),
     [
@@ -503,3 +492,32 @@ def test_only_calls_reads_and_prompts_end_with_questions(method, params):
     with serving(app) as running:
         answer = httpx2.post(running.url, json=message, headers=headers(message)).json()
     assert "error" in answer
+
+
+async def test_a_key_of_questions_without_one_is_refused():
+    app = Server("t")
+
+    @app.tool
+    async def one(ctx: Context) -> str:
+        return (await ctx.elicit("?", str, key="q1")).action
+
+    @app.tool
+    async def several(ctx: Context) -> str:
+        return str(await ctx.ask_all({"q12": Elicit("?", str)}))
+
+    async with Client(app, on_elicit=lambda params: ElicitResult("decline")) as client:
+        for name in ("one", "several"):
+            assert (await client.call_tool(name)).is_error
+
+
+def test_a_client_that_can_neither_be_asked_nor_sent_somewhere_is_told_of_both():
+    app = Server("t")
+
+    @app.tool
+    async def both(ctx: Context) -> str:
+        return str(await ctx.ask_all({"form": Elicit("?", str), "page": Elicit("?", url="https://example.com/")}))
+
+    message = request("tools/call", {"name": "both", "arguments": {}})
+    with serving(app) as running:
+        answer = httpx2.post(running.url, json=message, headers=headers(message)).json()
+    assert answer["error"]["data"]["requiredCapabilities"] == {"elicitation": {"form": {}, "url": {}}}

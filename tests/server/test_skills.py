@@ -392,3 +392,10 @@ async def test_nothing_hidden_is_offered_and_no_link_shows_it(folder):
     assert sorted(file["uri"] for skill in skills for file in skill["resources"]) == sorted(uris)
     assert len(uris) == 4
     assert {one["uri"] for one in top["resources"]} == {"skill://alpha/SKILL.md", "skill://alpha/references"}
+
+
+def test_a_file_of_a_skill_is_not_removed_alone(folder):
+    app = Server("t")
+    app.skills(folder)
+    with pytest.raises(DeclarationError, match="part of a skill"):
+        app.remove_resource("skill://alpha/SKILL.md")

@@ -88,11 +88,11 @@ class Caller:
         return await self.app.answer(self.exchange("tasks/cancel", TaskParams(task_id=task.task_id), **options))
 
     async def settled(self, task, *states):
-        for _ in range(1000):
+        for turn in range(5000):
             found = await self.look(task)
             if found.status in states:
                 return found
-            await asyncio.sleep(0)
+            await asyncio.sleep(0 if turn < 500 else 0.002)  # at first for turns of the loop, then for the disk
         pytest.fail(f"still {found.status}")
 
 

@@ -5,10 +5,14 @@ key and, where the asking was sealed, by the question's digest. Rounds are bound
 Source: specification 2026-07-28, basic/patterns/mrtr.
 """
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2s
 
 from msgspec import Raw, Struct
+
+DEFAULT_KEY = re.compile(r"q[0-9]+")
+"""The keys of questions that were given none."""
 
 MAX_ROUNDS = 16
 """How often one request may be asked back."""

@@ -189,5 +189,11 @@ def check_capabilities(exchange: Exchange, questions: Mapping[str, Question]) ->
         if not exchange.peer.can(question.capability):
             family, _, detail = question.capability.partition(".")
             missing.setdefault(family, {}).update({detail: {}} if detail and detail != "form" else {})
+    if len(missing.get("elicitation", {})) and not exchange.peer.can("elicitation") and _asks_form(questions):
+        missing["elicitation"]["form"] = {}  # without details, a declaration means forms; beside another, it does not
     if missing:
         raise MissingCapability(missing)
+
+
+def _asks_form(questions: Mapping[str, Question]) -> bool:
+    return any(question.capability == "elicitation" for question in questions.values())

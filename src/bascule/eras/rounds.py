@@ -20,7 +20,7 @@ from bascule.engine.asking import MAX_ROUNDS, Asking, Dialogue, Question
 from bascule.engine.exchange import Exchange, check_capabilities
 from bascule.engine.ports import Clock, MakeSeal, Marks, Random, Unsealable
 from bascule.eras.headers import named
-from bascule.errors import InternalError, InvalidParams, InvalidRequest
+from bascule.errors import InternalError, InvalidParams, InvalidRequest, NotAnswered
 from bascule.wire.inputs import InputParams, InputRequest, InputRequiredResult
 from bascule.wire.results import Result
 
@@ -82,7 +82,12 @@ class Rounds:
             dialogue.answers |= params.input_responses
 
     async def inquire(self, exchange: Exchange, questions: Mapping[str, Question]) -> Mapping[str, Raw]:
-        """The answers that have come; Asking where one is missing."""
+        """The answers that have come; Asking where one is missing.
+
+        Raises NotAnswered in a request that cannot end with questions: only calls, reads and prompts can.
+        """
+        if not isinstance(exchange.params, InputParams):
+            raise NotAnswered("The client cannot be asked while it lists or completes")
         dialogue = exchange.dialogue
         if dialogue is None:
             dialogue = exchange.dialogue = Dialogue()

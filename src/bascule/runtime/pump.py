@@ -262,6 +262,8 @@ class Pump:
             answered(None)
             return
         answered(settled.body)
+        if exchange.listener is not None:
+            self._write(encode(Request(CANCELLED, CancelledParams(exchange.request_id, "The subscription has ended"))))
         await self._drained()
 
     def _notice(self, frame: Frame) -> None:

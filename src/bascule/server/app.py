@@ -361,7 +361,10 @@ class Server:
         self._remove(PROMPTS, name)
 
     def remove_resource(self, uri: str) -> None:
-        """Offer a resource, or a template of them, no longer. Raises DeclarationError where there is none."""
+        """Offer a resource, or a template of them, no longer. Raises DeclarationError where there is none, and for a
+        file of a skill, which the skill's manifest promises."""
+        if self._skills is not None and self._skills.promises(uri):
+            raise DeclarationError(f"The resource {uri!r} is part of a skill; it cannot be removed alone")
         self._remove("templates" if uri in self._registry.templates else RESOURCES, uri)
 
     def notify_resource_updated(self, uri: str) -> None:
@@ -411,6 +414,7 @@ class Server:
             parent._check([prefixed(feature, prefix) for feature in features])
 
     def _add(self, feature: Feature) -> None:
+        self._check([feature])
         self._registry.add(feature)
         self.hub.tell(list_of(feature))
         for adopt in self._adopters:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from bascule.engine.asking import Dialogue
+from bascule.engine.asking import DEFAULT_KEY, Dialogue
 from bascule.engine.exchange import Exchange, Peer, Principal, TaskHandle
 from bascule.errors import DeclarationError, NotAnswered
 from bascule.server.questions import FAULTS, Answer, Elicit, Roots, Sample, prepare_all
@@ -84,8 +84,8 @@ class Context:
         return exchange.dialogue
 
     async def _ask(self, question: Elicit | Sample | Roots, key: str | None) -> Any:
-        name = self._dialogue.next_key() if key is None else key
-        return (await self.ask_all({name: question}))[name]
+        name = self._dialogue.next_key() if key is None else _own_key(key)
+        return (await self._ask_all({name: question}))[name]
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -200,6 +200,9 @@ class Context:
 
     async def ask_all(self, questions: Mapping[str, Elicit | Sample | Roots]) -> dict[str, Any]:
         """Ask several questions in one round; the answers by key, each as its own method would return it."""
+        return await self._ask_all({_own_key(key): question for key, question in questions.items()})
+
+    async def _ask_all(self, questions: Mapping[str, Elicit | Sample | Roots]) -> dict[str, Any]:
         prepared = prepare_all(questions)
         exchange = self._exchange
         for _ in range(_TRIES):
@@ -236,3 +239,10 @@ def _checked(meta: Meta) -> Meta:
     if fault is not None:
         raise DeclarationError(f"This notification cannot be sent: {fault}")
     return meta
+
+
+def _own_key(key: str) -> str:
+    """The key that an author gave a question. Raises DeclarationError for one that questions without a key have."""
+    if DEFAULT_KEY.fullmatch(key):
+        raise DeclarationError(f"The key {key!r} belongs to questions without one; choose another")
+    return key

@@ -4,8 +4,10 @@ Knows the shapes of questions and answers; does not know how or in which era the
 Source: specification 2026-07-28, client/elicitation, client/sampling, client/roots.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
@@ -27,11 +29,15 @@ from bascule.wire.inputs import (
     ModelPreferences,
     SamplingMessage,
     ToolChoice,
+    ToolResultContent,
+    ToolUseContent,
 )
 from bascule.wire.jsonrpc import encode
 from bascule.wire.tools import Tool
 
 T = TypeVar("T")
+
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"{}|\\^`]")
 
 FAULTS = (msgspec.MsgspecError, RecursionError, ValueError, TypeError, KeyError)
 """What reading an answer that does not fit may raise."""
@@ -112,6 +118,7 @@ def _elicit(asked: Elicit) -> Prepared:
     if (asked.url is None) == (asked.schema is None):
         raise DeclarationError("A question to the user needs a schema for its form, or a url to visit, and not both")
     if asked.url is not None:
+        _check_url(asked.url)
         params = ElicitParams(asked.message, mode="url", url=asked.url)
         return Prepared(Question(ELICIT, encode(params), "elicitation.url"), _read_visit)
     form = form_of(asked.schema)
@@ -126,9 +133,11 @@ def _elicit(asked: Elicit) -> Prepared:
 
 
 def _sample(asked: Sample) -> Prepared:
-    messages = asked.messages
+    given = asked.messages
+    messages = [SamplingMessage("user", TextContent(given))] if isinstance(given, str) else list(given)
+    _check_balance(messages)
     params = CreateMessageParams(
-        messages=[SamplingMessage("user", TextContent(messages))] if isinstance(messages, str) else list(messages),
+        messages=messages,
         max_tokens=asked.max_tokens,
         system_prompt=asked.system_prompt,
         temperature=asked.temperature,
@@ -141,6 +150,38 @@ def _sample(asked: Sample) -> Prepared:
     )
     with_tools = asked.tools is not None or asked.tool_choice is not None
     return Prepared(Question(SAMPLE, encode(params), "sampling.tools" if with_tools else "sampling"), _decode_sampled)
+
+
+def _check_url(url: str) -> None:
+    """Raise DeclarationError unless it is the absolute URL of a web page."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not _NOT_IN_URL.search(url)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise DeclarationError("The url of a question must begin with https:// or http://, name a host, and be encoded")
+
+
+def _check_balance(messages: Sequence[SamplingMessage]) -> None:
+    """Raise DeclarationError unless each tool use is answered by the next message, which has nothing else in it.
+
+    Source: specification 2026-07-28, client/sampling, "Message Content Constraints".
+    """
+    open_uses: set[str] = set()
+    for message in messages:
+        if message.role not in ("user", "assistant"):
+            raise DeclarationError(f"A message to the model is the user's or the assistant's, not {message.role!r}")
+        blocks = message.content if isinstance(message.content, list) else [message.content]
+        results = [block.tool_use_id for block in blocks if isinstance(block, ToolResultContent)]
+        if sorted(results) != sorted(open_uses) or (results and (len(results) < len(blocks) or message.role != "user")):
+            raise DeclarationError(
+                "In messages to the model, each tool use must be followed by a message of the user's "
+                "that holds the results of all of them and nothing else"
+            )
+        open_uses = {block.id for block in blocks if isinstance(block, ToolUseContent)}
+    if open_uses:
+        raise DeclarationError("Messages to the model end with a tool use that has no result")
 
 
 def _read_visit(raw: Raw) -> Answer[None]:

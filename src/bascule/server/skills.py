@@ -79,6 +79,10 @@ class Skills:
         """All of them."""
         return list(self._skills.values())
 
+    def promises(self, uri: str) -> bool:
+        """Whether a resource is a file of one of them."""
+        return any(file.uri == uri for skill in self._skills.values() for file in skill.manifest.resources)
+
     def answer(self, exchange: Exchange) -> Result:
         """The answer to `skills/list`, `skills/get` or `resources/directory/read`. Raises InvalidParams."""
         params = exchange.params
