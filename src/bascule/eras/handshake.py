@@ -30,6 +30,7 @@ from bascule.errors import (
 )
 from bascule.wire.jsonrpc import ErrorObject, Frame
 from bascule.wire.lifecycle import InitializeParams, InitializeResult, SetLevelParams
+from bascule.wire.meta import trace_in
 from bascule.wire.notices import SubscribeParams
 from bascule.wire.requests import ClientCapabilities, RequestParams
 from bascule.wire.results import CacheableResult, EmptyResult, Result
@@ -94,7 +95,8 @@ class Handshake:
         if asked:
             check_capabilities(exchange, asked)
             channel = exchange.channel
-            answers = await asyncio.gather(*(_answer(channel, question) for question in asked.values()))
+            trace = trace_in(exchange.params.meta)
+            answers = await asyncio.gather(*(_answer(channel, question, trace) for question in asked.values()))
             dialogue.answers |= zip(asked, answers, strict=True)
         return {key: dialogue.answers[key] for key in questions}
 
@@ -115,20 +117,24 @@ class Handshake:
         return ErrorObject(code, error.message, UNSET if error.data is None else error.data), 200
 
 
-async def _answer(channel: Channel, question: Question) -> Raw:
+async def _answer(channel: Channel, question: Question, trace: dict[str, str]) -> Raw:
     try:
-        return await channel.ask(question.method, _params_of(question))
+        return await channel.ask(question.method, _params_of(question, trace))
     except MCPError as refused:
         raise NotAnswered(f"The client refused to answer: {refused.message}") from refused
 
 
-def _params_of(question: Question) -> Any:
-    """A question's parameters as this era spells them: a URL to visit has an id."""
-    if question.params is None:
-        return UNSET
-    if question.capability != "elicitation.url":
-        return Raw(question.params)
-    return {**msgspec.json.decode(question.params), "elicitationId": question.digest.hex()}
+def _params_of(question: Question, trace: dict[str, str]) -> Any:
+    """A question's parameters as this era spells them: a URL to visit has an id, and the call's trace goes on."""
+    visit = question.capability == "elicitation.url"
+    if not visit and not trace:
+        return UNSET if question.params is None else Raw(question.params)
+    params = {} if question.params is None else msgspec.json.decode(question.params)
+    if visit:
+        params["elicitationId"] = question.digest.hex()
+    if trace:
+        params["_meta"] = {**params.get("_meta", {}), **trace}
+    return params
 
 
 def _greeted(params: InitializeParams) -> Peer:

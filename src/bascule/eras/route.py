@@ -1,5 +1,7 @@
 """How a byte stream (stdio, memory) is served in both eras at once: the `Route` that the pump asks."""
 
+import os
+
 from bascule.engine.application import Application
 from bascule.engine.era import ServerEra
 from bascule.engine.exchange import Conversation, Exchange
@@ -21,7 +23,7 @@ class StreamRoute:
 
     def conversation_of(self, exchange: Exchange) -> Conversation | None:
         """The conversation that this exchange opens, if it is a handshake."""
-        return Conversation(exchange.peer, "stream") if exchange.method == INITIALIZE else None
+        return Conversation(exchange.peer, os.urandom(8).hex()) if exchange.method == INITIALIZE else None
 
     def opens_conversation(self, frame: Frame) -> bool:
         """Whether a frame is a handshake."""

@@ -19,7 +19,7 @@ from bascule.server.values import encode
 from bascule.wire.content import Meta, ResourceContents
 from bascule.wire.inputs import CreateMessageResult, ModelPreferences, Root, SamplingMessage, ToolChoice
 from bascule.wire.jsonrpc import Request, RequestId
-from bascule.wire.meta import fault_in
+from bascule.wire.meta import fault_in, trace_in
 from bascule.wire.notices import MESSAGE, PROGRESS, LogMessageParams, ProgressParams
 from bascule.wire.requests import LogLevel
 from bascule.wire.tools import Tool
@@ -86,6 +86,15 @@ class Context:
     async def _ask(self, question: Elicit | Sample | Roots, key: str | None) -> Any:
         name = self._dialogue.next_key() if key is None else _own_key(key)
         return (await self._ask_all({name: question}))[name]
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """The trace context of the request, to be passed on: `traceparent`, `tracestate`, `baggage`, where valid.
+
+        They travel in `_meta` (for calls of other MCP servers) and as HTTP headers of the same names.
+        Source: specification 2026-07-28, basic/index, "OpenTelemetry trace context".
+        """
+        return trace_in(self._exchange.params.meta)
 
     @property
     def meta(self) -> dict[str, Any]:

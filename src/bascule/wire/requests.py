@@ -42,16 +42,19 @@ class ClientCapabilities(Struct, rename="camel", omit_defaults=True):
 
 
 class RequestMeta(Struct, omit_defaults=True):
-    """The keys of a request's `_meta` that the protocol defines; unknown keys are left in the raw parameters."""
+    """The keys of a request's `_meta` that the protocol defines; unknown keys are left in the raw parameters.
+
+    The last three are a trace context, of any kind here, because a wrong one is ignored and fails no request.
+    """
 
     protocol_version: str | UnsetType = field(default=UNSET, name=VERSION_KEY)
     client_info: Implementation | UnsetType = field(default=UNSET, name=CLIENT_INFO_KEY)
     client_capabilities: ClientCapabilities | UnsetType = field(default=UNSET, name=CAPABILITIES_KEY)
     log_level: LogLevel | UnsetType = field(default=UNSET, name=LOG_LEVEL_KEY)
     progress_token: ProgressToken | UnsetType = field(default=UNSET, name="progressToken")
-    traceparent: str | UnsetType = UNSET
-    tracestate: str | UnsetType = UNSET
-    baggage: str | UnsetType = UNSET
+    traceparent: Any = UNSET
+    tracestate: Any = UNSET
+    baggage: Any = UNSET
 
 
 class RequestParams(Struct, rename="camel", omit_defaults=True, kw_only=True):
