@@ -12,9 +12,13 @@ import httpx2
 import pytest
 
 from bascule import Context, Server
+from bascule.engine.exchange import Principal
 from bascule.engine.settings import HttpSettings
-from bascule.errors import ConfigError
+from bascule.eras.sealing import Sealer
+from bascule.errors import ConfigError, MCPError
 from bascule.serve import asgi
+from bascule.transports.http_reply import Caller, Reply
+from bascule.transports.legacy_sse import LegacyEndpoint
 from tests.messages import initialize, legacy, request
 from tests.peers.conftest import sdk
 from tests.serving import serving
@@ -29,6 +33,7 @@ def app():
     app = Server("t", version="1")
     app.entered = threading.Event()
     app.left = threading.Event()
+    app.go = threading.Event()
 
     @app.tool
     async def add(a: int, b: int) -> int:
@@ -48,6 +53,12 @@ def app():
         finally:
             app.left.set()
         return "never"
+
+    @app.tool
+    async def held() -> str:
+        app.entered.set()
+        await asyncio.to_thread(app.go.wait, 5)
+        return "done"
 
     @app.tool
     async def large(size: int) -> str:
@@ -134,7 +145,7 @@ def test_a_client_shakes_hands_lists_and_calls(http, server):
     with opened(http, server) as stream:
         assert stream.shake_hands()["protocolVersion"] == "2024-11-05"
         tools = stream.ask(legacy("tools/list", id=1))["result"]["tools"]
-        assert {tool["name"] for tool in tools} == {"add", "steps", "wait", "large"}
+        assert {tool["name"] for tool in tools} == {"add", "steps", "wait", "held", "large"}
         answer = stream.ask(call("add", {"a": 1, "b": 2}, id="two"))
         assert answer["id"] == "two"
         assert answer["result"]["content"] == [{"type": "text", "text": "3"}]
@@ -189,7 +200,20 @@ def test_a_client_that_leaves_cancels_its_calls_and_its_id_is_gone(http, app, se
     assert stream.post(legacy("ping")).status_code == 404
 
 
-def test_the_stream_ends_and_its_calls_are_cancelled_at_drain(http, app, server):
+def test_what_runs_at_drain_is_answered_before_the_stream_ends(http, app, server):
+    with opened(http, server) as stream:
+        stream.shake_hands()
+        assert stream.post(call("held", id=8)).status_code == 202
+        assert app.entered.wait(10)
+        server.server.should_exit = True
+        while stream.post(legacy("ping", id=9)).status_code != 503:
+            assert stream.message()["id"] == 9, "taken before the server knew"
+        app.go.set()
+        assert stream.message()["id"] == 8
+        assert stream.event() == (None, None)
+
+
+def test_the_stream_ends_and_its_calls_are_cancelled_after_drain(http, app, server):
     with opened(http, server) as stream:
         stream.shake_hands()
         assert stream.post(call("wait")).status_code == 202
@@ -291,6 +315,54 @@ def test_a_client_that_does_not_read_loses_its_stream(http, app):
                 if answer.status_code == 404:
                     break
             assert 404 in statuses
+
+
+def test_a_stream_takes_only_so_many_requests_at_once(http, app, server, monkeypatch):
+    monkeypatch.setattr("bascule.runtime.pump.MAX_QUEUED", 2)
+    with opened(http, server) as stream:
+        stream.shake_hands()
+        statuses = [stream.post(call("wait", id=number)).status_code for number in range(1, 104)]
+        assert statuses == [202] * 102 + [503]
+        stream.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+
+
+async def test_a_stream_belongs_to_the_caller_that_opened_it(app):
+    endpoint = LegacyEndpoint(app, HttpSettings(legacy_sse=True), lambda: Sealer(()))
+    gone, sent = asyncio.Event(), asyncio.Queue()
+
+    async def receive():
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def opens(message):
+        sent.put_nowait(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/sse", "query_string": b""}
+    owner = Caller(Principal(issuer="i", subject="owner"), {})
+    stream = asyncio.create_task(endpoint.serve(scope, {"accept": "text/event-stream"}, owner, Reply(opens), receive))
+    await sent.get()
+    session = (await sent.get())["body"].partition(b"session_id=")[2].split()[0]
+
+    async def posted(subject):
+        async def body():
+            return {"type": "http.request", "body": json.dumps(initialize("2024-11-05")).encode()}
+
+        answers = []
+
+        async def answered(message):
+            answers.append(message)
+
+        where = {"type": "http", "method": "POST", "path": "/messages/", "query_string": b"session_id=" + session}
+        caller = Caller(Principal(issuer="i", subject=subject), {})
+        await endpoint.serve(where, {"content-type": "application/json"}, caller, Reply(answered), body)
+        return answers[0]["status"]
+
+    with pytest.raises(MCPError) as refused:
+        await posted("thief")
+    assert refused.value.status == 404, "as if there were no such stream"
+    assert await posted("owner") == 202
+    gone.set()
+    await stream
 
 
 def test_a_path_of_its_own_is_needed():

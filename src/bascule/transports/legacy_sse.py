@@ -33,6 +33,9 @@ MESSAGES = "/messages/"
 MAX_WAITING = 4 * 1024 * 1024
 """How many bytes may wait for a client to read them; one message more, and it loses its stream."""
 
+_SHARE = 0.8
+"""The part of the time to shut down that running calls get; the rest is for the end of their streams."""
+
 _HIGH_WATER = 256 * 1024
 _COMMENT = b":\n\n"
 
@@ -47,6 +50,7 @@ class LegacyEndpoint:
         self._max_streams = settings.max_streams
         self._keep_alive = settings.keep_alive_interval
         self._patience = settings.request_timeout
+        self._grace = settings.shutdown_timeout * _SHARE
         self._streams: dict[str, Stream] = {}
         self._draining = False
 
@@ -63,10 +67,11 @@ class LegacyEndpoint:
             await self._take(scope, headers, caller, reply, receive)
 
     def drain(self) -> None:
-        """End every open stream, and open no more: the server is stopping."""
+        """Open no more streams and take no more messages; let what runs finish, then end the streams: the server is
+        stopping."""
         self._draining = True
         for stream in self._streams.values():
-            stream.end()
+            stream.drain(self._grace)
 
     async def _hold(self, scope: Scope, headers: Headers, caller: Caller, reply: Reply, receive: Receive) -> None:
         """Hold one stream open until the client leaves or stops reading, or the server drains."""
@@ -104,8 +109,8 @@ class LegacyEndpoint:
         body = await read_body(receive, headers, self._max_body)
         if stream.over.is_set():
             raise _unknown()
-        if stream.pump.full:
-            raise MCPError("Too many requests wait on this stream", code=InvalidRequest.code, status=503)
+        if self._draining or stream.pump.full:
+            raise MCPError("This stream takes no more requests for now", code=InvalidRequest.code, status=503)
         stream.pump.feed(body)
         await reply.empty(202)
 
@@ -128,6 +133,7 @@ class Stream:
         route = StreamRoute(application, make_seal)
         self.pump = Pump(application, route, caller.principal, self._write, self._drained)
         self.pump.open(caller.state)
+        self._draining: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []
         self._size = 0
         self._news = asyncio.Event()
@@ -162,6 +168,15 @@ class Stream:
         self._size = 0
         self._flowing.set()
         return data
+
+    def drain(self, grace: float) -> None:
+        """End once what runs has finished, for which it has `grace` seconds."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain(grace))
+
+    async def _drain(self, grace: float) -> None:
+        await self.pump.finish(grace)
+        self.end()
 
     def end(self) -> None:
         """Take and send nothing more."""
