@@ -402,5 +402,7 @@ app.run()
         started = time.monotonic()
         out, _, code = leave(child)
         assert time.monotonic() - started < 3
-        assert json.loads(out)["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s"
+        last, taken_back = map(json.loads, out.splitlines())
+        assert last["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s"
+        assert (taken_back["method"], taken_back["params"]["requestId"]) == ("notifications/cancelled", "s")
         assert code == 0
