@@ -43,7 +43,7 @@ def _fitting(value: Any, schema: RawSchema, what: str) -> bytes:
     data = encoded(value, what)
     try:
         plain = msgspec.json.decode(data)
-        if schema.fits(plain, len(data)):
+        if schema.fits(plain, data):
             return data
         place = _place(schema, plain)
     except TooHeavy:

@@ -18,7 +18,7 @@ from bascule.wire.tools import JSONSchema
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 100
 MAX_SUBSCHEMAS: Final = 5000
-MAX_STEPS: Final = 10_000
+MAX_STEPS: Final = 50_000
 """How long a schema may be, how deep it may nest, how many subschemas it may have, and how many steps it may take for
 each unit of a value's weight."""
 
@@ -58,10 +58,12 @@ class RawSchema:
         self._unique = any(place.get("uniqueItems") is True for place in places.all)
         self._validator = self._compiled(form)
 
-    def fits(self, value: Any, size: int) -> bool:
-        """Whether a value fits, whose JSON text has so many bytes. Raises TooHeavy, ValueError and RecursionError."""
+    def fits(self, value: Any, data: bytes) -> bool:
+        """Whether a value fits, whose JSON text is given too. Raises TooHeavy, ValueError and RecursionError."""
         most = MAX_WORK // self._steps
-        if heaviest(size, unique=self._unique) > most and weight(value, most, unique=self._unique) > most:
+        if (len(data) * 22 > most or self._unique) and heaviest(data, unique=self._unique) > most < weight(
+            value, most, unique=self._unique
+        ):
             raise TooHeavy
         return self._validator.is_valid(value)
 
@@ -126,7 +128,7 @@ class RawSchema:
         if count > MAX_STEPS:
             self._refuse(
                 f"may take more than {MAX_STEPS} steps for one place of a value, since what is combined (allOf, anyOf, "
-                "oneOf, not, $ref) multiplies; combine less, and refer to a definition only once"
+                "oneOf, not, $ref) multiplies; combine less, and give a union that is used often one definition"
             )
         return count, recursive
 

@@ -64,7 +64,7 @@ class RawSignature:
             raise InvalidArguments("Invalid arguments: they nest too deeply") from None
         except FAULTS:
             raise InvalidArguments("Invalid arguments: they are not valid JSON") from None
-        return self._validated(values, len(data))
+        return self._validated(values, data)
 
     def invoke(self, arguments: Any, context: Any) -> Any:
         """Call the function with what `arguments` returned."""
@@ -78,12 +78,12 @@ class RawSignature:
 
     def parse(self, values: Mapping[str, str]) -> Any:
         """Arguments given as strings, for `invoke`. Raises InvalidArguments."""
-        size = sum(len(name) + len(value) for name, value in values.items())
-        return self._validated(self._coerced(dict(values)), size)
+        data = "".join(f"{name} {value} " for name, value in values.items()).encode(errors="replace")
+        return self._validated(self._coerced(dict(values)), data)
 
-    def _validated(self, values: dict[str, Any], size: int) -> dict[str, Any]:
+    def _validated(self, values: dict[str, Any], data: bytes) -> dict[str, Any]:
         try:
-            return values if self._schema.fits(values, size) else self._checked(self._coerced(values), size)
+            return values if self._schema.fits(values, data) else self._checked(self._coerced(values), data)
         except TooHeavy:
             raise InvalidArguments(
                 "Invalid arguments: they are too large to be checked against the tool's input schema; send less at once"
@@ -118,8 +118,8 @@ class RawSignature:
                 problems.add_unknown(name, tuple(self.names))
         problems.check()
 
-    def _checked(self, values: dict[str, Any], size: int) -> dict[str, Any]:
-        if self._schema.fits(values, size):
+    def _checked(self, values: dict[str, Any], data: bytes) -> dict[str, Any]:
+        if self._schema.fits(values, data):
             return values
         problems = Problems()
         errors = self._schema.errors(values)

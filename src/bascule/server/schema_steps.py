@@ -6,6 +6,7 @@ that it meets one, and remembers, for objects and lists, what a reference back i
 """
 
 import math
+import re
 from collections import Counter
 from typing import Any, Final
 
@@ -18,15 +19,22 @@ MAX_CHAIN: Final = 200
 CEILING: Final = 10**9
 """Where counting ends."""
 
+_AGAIN: Final = 8
 _OF_DIALECT: Final = 500
-_TEXT: Final = 16
-_COMPARED: Final = 12
 _OPTIONS: Final = 64
+_TEXT: Final = 16
+_PART: Final = 12
+"""Steps for a reference that the validator remembers, and for the schema of a dialect; texts to choose from, and
+characters, that count for one step; steps to compare one part of an object or list."""
+
 _EXACT: Final = 53
-_WORD: Final = 64
-"""Steps for the schema of a dialect; characters that count for one; steps to compare one part of an object or list, or
-two integers; texts to choose from that count for one; bits of the integers that the validator tells apart quickly, and
-of those that it need not convert."""
+_WORD: Final = 63
+_ALIKE: Final = 24
+_LONG_ALIKE: Final = 100
+"""Bits of the integers that a floating-point number can hold, and of those that fit in a signed word; steps to tell two
+integers apart that are equal as floating-point numbers, in a word and beyond."""
+
+_LONG = re.compile(rb"\d{16}")
 
 _PLAIN = frozenset({"format", "minLength", "maxLength", "uniqueItems", "multipleOf", "contentEncoding"})
 
@@ -70,17 +78,26 @@ def weight(value: Any, limit: int, *, unique: bool) -> int:
             waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)
-        elif isinstance(part, int) and (bits := part.bit_length()) > _EXACT:
-            conversion = bits * bits // 2048
-            about = float(part) if bits <= _WORD else math.inf
-            alike[about] += unique
-            total += conversion + alike[about] * (_COMPARED + conversion)
+        elif isinstance(part, int) and part.bit_length() > _EXACT:
+            total += _of_integer(part, alike if unique else None)
     return total
 
 
-def heaviest(size: int, *, unique: bool) -> int:
-    """The most that a JSON text of so many bytes can weigh: one integer of thousands of digits, or many alike."""
-    return size * (22 + size // 48) if unique else size * 22
+def heaviest(data: bytes, *, unique: bool) -> int:
+    """The most that a JSON text can weigh: a unit a byte, unless there are long integers in it."""
+    size = len(data)
+    return size * (22 + size // 8 * unique) if _LONG.search(data) else size
+
+
+def _of_integer(value: int, alike: "Counter[float] | None") -> int:
+    """The weight of a long integer: it is converted at each step, and compared with those like it."""
+    bits = value.bit_length()
+    conversion = bits * bits // 2048
+    if alike is None:
+        return conversion
+    about = math.inf if bits > _WORD + 1 else float(value)
+    alike[about] += 1
+    return conversion + alike[about] * (conversion + (_LONG_ALIKE if bits > _WORD else _ALIKE))
 
 
 class _Reckoning:
@@ -92,8 +109,8 @@ class _Reckoning:
         self._marks: dict[int, int] = {}
 
     def of(self, part: Part) -> int:
-        """The steps of a place; one where the validator remembers what they came to."""
-        return self._steps.get(id(part), 1)
+        """The steps of a place; those of looking it up, where the validator remembers what it came to."""
+        return 1 if isinstance(part, bool) else self._steps.get(id(part), _AGAIN)
 
     def add(self, place: Schema) -> None:
         """Reckon a place. What is unevaluated is found by going once more through what stands beside."""
@@ -148,7 +165,7 @@ def _own(place: Schema) -> int:
 def _comparison(option: Any) -> int:
     """The steps of comparing a value with this one, which goes from part to part where it has parts."""
     size = weight(option, CEILING, unique=False)
-    return _COMPARED * size if isinstance(option, (dict, list)) else size
+    return _PART * size if isinstance(option, (dict, list)) else size
 
 
 def _length(value: Any) -> int:
