@@ -15,6 +15,7 @@ from bascule.server.argument import FAULTS
 from bascule.server.raw_schema import RawSchema, TooHeavy
 from bascule.server.results import Output, encoded
 from bascule.wire.content import TextContent
+from bascule.wire.jsonrpc import MAX_DEPTH, too_deep
 from bascule.wire.tools import CallToolResult, JSONSchema
 
 
@@ -41,6 +42,8 @@ def raw_output(form: JSONSchema, *, what: str) -> Output:
 def _fitting(value: Any, schema: RawSchema, what: str) -> bytes:
     """The JSON bytes of a value. Raises TypeError for one that does not fit."""
     data = encoded(value, what)
+    if schema.recursive and too_deep(data):
+        raise TypeError(f"{what} returned a result that nests deeper than {MAX_DEPTH} levels")
     try:
         plain = msgspec.json.decode(data)
         if schema.fits(plain, data):

@@ -52,9 +52,9 @@ class RawSchema:
         form = self._plain(given)
         places = Places(form)
         self._check_places(places)
-        count, recursive = self._counted(places, form)
-        self._steps = count
-        self._explains = not recursive and count <= MAX_EXPLAINED
+        self._steps, self.recursive = self._counted(places, form)
+        """Whether it refers to itself, so that the validator goes as deep as a value does."""
+        self._explains = not self.recursive and self._steps <= MAX_EXPLAINED
         self._unique = any(place.get("uniqueItems") is True for place in places.all)
         self._validator = self._compiled(form)
 
@@ -106,7 +106,7 @@ class RawSchema:
             self._refuse(f"has more than {MAX_SUBSCHEMAS} subschemas; define once, under $defs, what repeats")
         if (dialect := places.unknown_dialect()) is not None:
             self._refuse(
-                f"is of the dialect {dialect[:200]}, which is not supported; leave $schema out for 2020-12, or name "
+                f"is of the dialect {dialect[:200]!r}, which is not supported; leave $schema out for 2020-12, or name "
                 f"one of {', '.join(DIALECTS)}"
             )
 

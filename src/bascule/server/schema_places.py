@@ -55,7 +55,7 @@ class Places:
     def unknown_dialect(self) -> str | None:
         """The first dialect that a part of the schema names and that is none of those supported."""
         known = {uri.partition(":")[2] for uri in DIALECTS}
-        named = filter(None, map(_dialect, self.all))
+        named = (name for name in map(_dialect, self.all) if name is not None)
         return next((name for name in named if name[:4] != "http" or name.partition(":")[2] not in known), None)
 
     def beside(self, place: Schema) -> list[Part]:
