@@ -95,7 +95,7 @@ def test_what_cannot_be_written_or_takes_too_long_fails_too() -> None:
 
 
 def test_a_deep_result_does_not_reach_a_recursive_schema() -> None:
-    # The validator's stack grows by a chain of conditions at every level of the value; where it ends, so does the process.
+    # The validator's stack grows by a chain of conditions at every level, and where it ends, so does the process.
     chain = {f"d{n}": {"if": {"not": {"not": {"$ref": f"#/$defs/d{n + 1}"}}}, "else": False} for n in range(40)}
     schema = {
         "type": "object",

@@ -386,7 +386,8 @@ def test_errors_are_told_one_by_one_only_where_that_is_quick() -> None:
 KEYWORDS = st.sampled_from(
     "allOf anyOf not if then items prefixItems contains properties patternProperties additionalProperties "
     "propertyNames dependentSchemas dependentRequired unevaluatedProperties unevaluatedItems $ref $dynamicRef $anchor "
-    "$dynamicAnchor $id $defs $schema type enum const pattern format minLength multipleOf uniqueItems required $recursiveRef".split()
+    "$dynamicAnchor $id $defs $schema type enum const pattern format minLength multipleOf uniqueItems required "
+    "$recursiveRef".split()
 )
 TEXTS = st.sampled_from(
     ["#", "#/$defs/a", "#a", "a", "http://a.invalid/", "object", "string", "(a+)+", "", "\ud800", DIALECTS["07"]]
