@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bascule.server.schema_places import Places, parts
-from bascule.server.schema_steps import CEILING, MAX_CHAIN, Circular, heaviest, steps, weight
+from bascule.server.schema_steps import CEILING, MAX_CHAIN, Circular, heaviest, lightest, steps, weight
 
 NAMES = ("a", "b", "c")
 LEAVES = st.sampled_from([{"type": "integer"}, {"minLength": 1}, {"enum": [1, "a", [2]]}, {}, {"pattern": "^a"}])
@@ -232,3 +232,13 @@ def test_long_integers_weigh_what_they_take_to_convert_and_to_tell_apart() -> No
 def test_no_text_holds_more_than_its_heaviest_value(value: list[int], unique: bool) -> None:
     data = json.dumps(value, separators=(",", ":")).encode()
     assert weight(value, CEILING, unique=unique) <= heaviest(data, unique=unique)
+
+
+@given(st.integers(0, 200_000), st.booleans())
+def test_no_light_text_is_too_heavy(most: int, unique: bool) -> None:
+    assert heaviest(b"9" * lightest(most, unique=unique), unique=unique) <= most
+
+
+def test_a_text_without_long_integers_weighs_its_bytes_at_most() -> None:
+    assert heaviest(b"[" + b"123456789012345," * 100, unique=True) == 1601
+    assert heaviest(b"[1234567890123456]", unique=False) > 18

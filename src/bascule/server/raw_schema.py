@@ -12,7 +12,7 @@ import msgspec
 
 from bascule.errors import DeclarationError
 from bascule.server.schema_places import DIALECTS, Places, Unresolved
-from bascule.server.schema_steps import MAX_CHAIN, Circular, heaviest, steps, weight
+from bascule.server.schema_steps import MAX_CHAIN, Circular, heaviest, lightest, steps, weight
 from bascule.wire.tools import JSONSchema
 
 MAX_BYTES: Final = 256 * 1024
@@ -56,14 +56,12 @@ class RawSchema:
         """Whether it refers to itself, so that the validator goes as deep as a value does."""
         self._explains = not self.recursive and self._steps <= MAX_EXPLAINED
         self._unique = any(place.get("uniqueItems") is True for place in places.all)
+        self._light = lightest(MAX_WORK // self._steps, unique=self._unique)
         self._validator = self._compiled(form)
 
     def fits(self, value: Any, data: bytes) -> bool:
         """Whether a value fits, whose JSON text is given too. Raises TooHeavy, ValueError and RecursionError."""
-        most = MAX_WORK // self._steps
-        if (len(data) * 22 > most or self._unique) and heaviest(data, unique=self._unique) > most < weight(
-            value, most, unique=self._unique
-        ):
+        if len(data) > self._light and self._is_heavy(value, data):
             raise TooHeavy
         return self._validator.is_valid(value)
 
@@ -73,6 +71,10 @@ class RawSchema:
         if not self._explains or weight(value, most, unique=self._unique) > most:
             return None
         return list(self._validator.iter_errors(value))
+
+    def _is_heavy(self, value: Any, data: bytes) -> bool:
+        most = MAX_WORK // self._steps
+        return heaviest(data, unique=self._unique) > most < weight(value, most, unique=self._unique)
 
     def _plain(self, given: JSONSchema) -> JSONSchema:
         """A copy made of nothing but JSON. Its size is known first: what is given may hold one part a million times."""

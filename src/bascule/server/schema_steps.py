@@ -89,6 +89,11 @@ def heaviest(data: bytes, *, unique: bool) -> int:
     return size * (22 + size // 8 * unique) if _LONG.search(data) else size
 
 
+def lightest(most: int, *, unique: bool) -> int:
+    """How many bytes a JSON text may have to weigh no more than `most`, whatever integers are in it."""
+    return min(most // 44, math.isqrt(4 * most)) if unique else most // 22
+
+
 def _of_integer(value: int, alike: "Counter[float] | None") -> int:
     """The weight of a long integer: it is converted at each step, and compared with those like it."""
     bits = value.bit_length()
