@@ -238,10 +238,28 @@ def test_nothing_is_fetched_for_any_kind_of_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["file:///etc/hostname", "other.json", "#/$defs/none", "#none", "#/type", "http://[", "#/$defs/%"]
+    "reference",
+    [
+        "file:///etc/hostname",
+        "other.json",
+        "#/$defs/none",
+        "#none",
+        "#/type",
+        "http://[",
+        "http://[#a",
+        "#/$defs/%",
+        "https://json-schema.org/draft/2099-01/schema",
+    ],
 )
 def test_what_leads_nowhere_is_refused_by_its_name(reference: str) -> None:
     assert f"{reference} lies outside the schema" in refused(of_v({"$ref": reference}))
+
+
+def test_many_dynamic_references_to_many_places_are_counted_quickly() -> None:
+    places = {f"d{n}": {"$dynamicAnchor": "a"} for n in range(2400)}
+    started = time.perf_counter()
+    compiled({"type": "object", "properties": {str(n): {"$dynamicRef": "#a"} for n in range(2400)}, "$defs": places})
+    assert time.perf_counter() - started < 2
 
 
 def test_a_schema_that_never_ends_is_refused() -> None:

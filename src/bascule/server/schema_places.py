@@ -8,7 +8,7 @@ Source: JSON Schema 2020-12, core, sections 8 to 11.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote, urljoin
 
 Schema = dict[str, Any]
 Part = Schema | bool
@@ -33,7 +33,9 @@ _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 _SINGLES = ("not", "if", "then", "else", "contains", "propertyNames", "additionalProperties", "items", "contentSchema")
 _REST = ("additionalItems", "unevaluatedItems", "unevaluatedProperties")
 
-_PUBLISHED = re.compile(r"https?://json-schema\.org/draft(/|-0)")
+_PUBLISHED = re.compile(
+    r"https://json-schema\.org/draft/20(?:19-09|20-12)/(?:schema|meta/[a-z-]+)|http://json-schema\.org/draft-0[467]/schema"
+)
 
 
 class Unresolved(LookupError):
@@ -49,7 +51,7 @@ class Places:
         self._base_of: dict[int, str] = {}
         self._resources: dict[str, Schema] = {"": root}
         self._anchors: dict[tuple[str, str], Schema] = {}
-        self._dynamic: dict[str, list[Schema]] = {}
+        self._dynamic: dict[str, Schema] = {}
         self._enter(root, "")
 
     def unknown_dialect(self) -> str | None:
@@ -73,15 +75,15 @@ class Places:
             yield from self._possible(reference, base, "")
 
     def _possible(self, reference: str, base: str, name: str) -> Iterator[Schema]:
-        """Where a dynamic reference may lead: to what it names, and to every place of the same dynamic name."""
-        target = self._target(reference, base)
-        yield target
-        yield from (place for place in self._dynamic.get(name, ()) if place is not target)
+        """Where a dynamic reference may lead: to what it names, and to all places of one dynamic name, as one place."""
+        yield self._target(reference, base)
+        if name in self._dynamic:
+            yield self._dynamic[name]
 
     def _target(self, reference: str, base: str) -> Schema:
-        uri, fragment = urldefrag(base + reference if reference.startswith("#") else _joined(base, reference))
+        uri, _, fragment = _joined(base, reference).partition("#")
         root = self._resources.get(uri)
-        if root is None and _PUBLISHED.match(uri):
+        if root is None and _PUBLISHED.fullmatch(uri):
             return DIALECT
         name = unquote(fragment)
         found = self._anchors.get((uri, name)) if name and name[0] != "/" else _pointed(root, name)
@@ -95,7 +97,7 @@ class Places:
         """Note a place and those in it, each with the URI from which its references are read."""
         self.all.append(place)
         if isinstance(given := place.get(self._id), str):
-            uri, anchor = urldefrag(_joined(base, given))
+            uri, _, anchor = _joined(base, given).partition("#")
             if anchor:
                 self._anchors[base, anchor] = place
             else:
@@ -106,9 +108,9 @@ class Places:
             if isinstance(name := place.get(key), str):
                 self._anchors[base, name] = place
         if isinstance(name := place.get("$dynamicAnchor"), str):
-            self._dynamic.setdefault(name, []).append(place)
+            self._dynamic.setdefault(name, {"allOf": []})["allOf"].append(place)
         if place.get("$recursiveAnchor") is True:
-            self._dynamic.setdefault("", []).append(place)
+            self._dynamic.setdefault("", {"allOf": []})["allOf"].append(place)
         for part in parts(place, _MAPS, _LISTS, (*_SINGLES, *_REST)):
             if isinstance(part, dict) and id(part) not in self._base_of:
                 self._enter(part, base)
@@ -165,6 +167,9 @@ def _dialect(place: Schema) -> str | None:
 
 
 def _joined(base: str, reference: str) -> str:
+    """A reference as a URI; as it is where it cannot be read, so that it leads nowhere."""
+    if reference.startswith("#"):
+        return base + reference
     try:
         return urljoin(base, reference)
     except ValueError:
