@@ -1,6 +1,7 @@
 """Tools from a raw JSON Schema: served verbatim, validated without network, explained like any other."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -167,3 +168,30 @@ async def test_a_schema_that_refers_to_itself_cannot_be_made_to_explain_for_ever
         assert "tree" in (await client.call_tool("measure", {})).content[0].text
         assert "other" in (await client.call_tool("measure", {"tree": 1, "other": 2})).content[0].text
         assert not (await client.call_tool("measure", {"tree": {"l": 1, "r": {"l": 2, "r": 3}}})).is_error
+
+
+def test_arguments_that_would_take_too_long_to_check_are_refused_before() -> None:
+    tool = signature(schema={"type": "object", "properties": {"ids": {"type": "array", "uniqueItems": True}}})
+    few, many = ([2**63 + number for number in range(count)] for count in (100, 100_000))
+    assert tool.call(Raw(json.dumps({"ids": few}).encode()), None) == {"ids": few}
+    with pytest.raises(InvalidArguments, match="too large to be checked against the tool's input schema"):
+        tool.call(Raw(json.dumps({"ids": many}).encode()), None)
+
+
+def test_many_wrong_arguments_are_not_explained_one_by_one() -> None:
+    tool = signature(schema={"type": "object", "properties": {"a": {"items": {"anyOf": [{"type": "null"}]}}}})
+    with pytest.raises(InvalidArguments, match="do not fit the tool's input schema"):
+        tool.call(Raw(json.dumps({"a": [1] * 200_000}).encode()), None)
+
+
+async def test_a_client_cannot_hold_up_a_server_with_large_integers():
+    app = Server("t")
+
+    @app.tool(input_schema={"type": "object", "properties": {"ids": {"uniqueItems": True}}})
+    async def count(arguments: dict) -> int:
+        return len(arguments["ids"])
+
+    async with Client(app) as client, asyncio.timeout(5):
+        refused = await client.call_tool("count", {"ids": [2**62 + number for number in range(50_000)]})
+        assert refused.meta["dev.bascule/error"]["code"] == "invalid_arguments"
+        assert (await client.call_tool("count", {"ids": [1, 2**62, 3]})).structured_content == {"result": 3}

@@ -19,14 +19,7 @@ from msgspec import UNSET, Raw, Struct
 
 from bascule.errors import DeclarationError
 from bascule.server import results
-from bascule.server.results import (
-    output_of,
-    prompt_messages,
-    prompt_result,
-    raw_output,
-    resource_contents,
-    resource_result,
-)
+from bascule.server.results import output_of, prompt_messages, prompt_result, resource_contents, resource_result
 from bascule.wire import jsonrpc
 from bascule.wire.content import (
     AudioContent,
@@ -242,15 +235,6 @@ def test_a_value_of_another_kind_than_declared_is_refused(annotation: Any, value
 def test_an_unsupported_return_annotation_is_named_at_declaration() -> None:
     with pytest.raises(DeclarationError, match=r"tool 'it': the return annotation .*complex.* is not supported"):
         output_of(complex, what="tool 'it'")
-
-
-def test_a_given_schema_is_kept_and_asks_for_objects() -> None:
-    schema = {"type": "object"}
-    output = raw_output(schema)
-    assert output.schema is schema
-    assert output.render({"a": 1}).structured_content is not UNSET
-    with pytest.raises(TypeError):
-        output.render([1])
 
 
 @given(

@@ -20,7 +20,7 @@ from bascule.server.features import (
     TemplateFeature,
     ToolFeature,
 )
-from bascule.server.results import output_of, raw_output
+from bascule.server.results import Output, output_of
 from bascule.server.signature import Signature
 from bascule.server.templates import Template
 from bascule.wire.content import Annotations, Icon, Meta
@@ -83,7 +83,7 @@ def tool(home: Home, function: Callable[..., Any], options: ToolOptions) -> Tool
     name = features.checked_name(options.name or _name_of(function, "tool"), "tool")
     what = f"tool {name!r}"
     parameters, described, returned = _parameters(function, what, options.input_schema)
-    output = raw_output(options.output_schema) if options.output_schema else output_of(returned, what=what)
+    output = _output(returned, what, options.output_schema)
     definition = Tool(
         name=name,
         title=options.title,
@@ -191,6 +191,14 @@ def _parameters(
         return signature, signature.description, signature.returns
     raw = late("bascule.server.raw_signature:RawSignature")(function, schema=schema, what=what, context_type=Context)
     return raw, raw.description, raw.returns
+
+
+def _output(returned: Any, what: str, schema: JSONSchema | None) -> Output:
+    """How a tool's results are made, from its return annotation or the schema that was given instead."""
+    if schema is None:
+        return output_of(returned, what=what)
+    output: Output = late("bascule.server.raw_output:raw_output")(schema, what=what)
+    return output
 
 
 def _name_of(function: Callable[..., Any], what: str) -> str:

@@ -1,11 +1,11 @@
 """Signatures from a raw JSON Schema: the schema is served verbatim, and the function takes the arguments as one dict.
 
-Validated by jsonschema_rs, which is kept from the network: a reference to anything outside the schema is refused at
-declaration. Patterns run on a linear-time engine, so no argument can stall it. Loaded when such a tool is declared.
+What such a schema may be, and what checking the arguments may cost, is decided in `raw_schema`. Loaded when such a tool
+is declared.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, get_origin
+from typing import Any, get_origin
 
 import jsonschema_rs
 import msgspec
@@ -15,18 +15,9 @@ from bascule.errors import DeclarationError, InvalidArguments
 from bascule.server.argument import FAULTS, scalar_of, takes_scalar_text
 from bascule.server.parameters import Asked, Declared, declaration_of, doc_of, is_coroutine_function
 from bascule.server.problems import Problems, at, got
+from bascule.server.raw_schema import MASK, RawSchema, TooHeavy
 from bascule.server.signature import Parameter
 from bascule.wire.tools import JSONSchema
-
-_MASK = "\x00"
-"""Stands for the value in the validator's messages, which would repeat it in full."""
-
-MAX_EXPLAINED = 500
-"""How many subschemas a schema may apply for its errors to be told one by one: collecting them costs more than
-checking, and without end where a schema refers to itself."""
-
-_DEFINITIONS = frozenset({"$defs", "definitions", "const", "enum", "default", "examples"})
-_REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 
 _decode = msgspec.json.Decoder(dict[str, Any] | None).decode
 
@@ -41,12 +32,9 @@ class RawSignature:
     def __init__(self, function: Callable[..., Any], *, schema: JSONSchema, what: str, context_type: type) -> None:
         declaration = declaration_of(function, what, context_type)
         taken = _only_parameter(declaration.parameters, what)
-        properties = schema.get("properties", {})
-        if not isinstance(properties, dict) or schema.get("type") != "object":
-            raise DeclarationError(f'{what}: the input schema must be a dict whose "type" is "object"')
+        self._schema = RawSchema(schema, what=what, part="input schema")
         self.schema = schema
-        self._validator = _validator(schema, what)
-        self._explains = _applied(schema, schema, ()) <= MAX_EXPLAINED
+        properties = schema.get("properties", {})
         self.description = doc_of(function)
         self.returns = declaration.returns
         self.asked: tuple[Asked, ...] = declaration.asked
@@ -67,15 +55,16 @@ class RawSignature:
 
     def arguments(self, raw: Raw | UnsetType) -> Any:
         """The validated arguments, for `invoke`. Raises InvalidArguments."""
+        data = b"" if raw is UNSET else bytes(raw)
         try:
-            values = {} if raw is UNSET else _decode(raw) or {}
+            values = _decode(data) or {} if data else {}
         except msgspec.ValidationError:
             raise InvalidArguments("Invalid arguments: they must be a JSON object") from None
         except RecursionError:
             raise InvalidArguments("Invalid arguments: they nest too deeply") from None
         except FAULTS:
             raise InvalidArguments("Invalid arguments: they are not valid JSON") from None
-        return self._validated(values)
+        return self._validated(values, data)
 
     def invoke(self, arguments: Any, context: Any) -> Any:
         """Call the function with what `arguments` returned."""
@@ -89,11 +78,16 @@ class RawSignature:
 
     def parse(self, values: Mapping[str, str]) -> Any:
         """Arguments given as strings, for `invoke`. Raises InvalidArguments."""
-        return self._validated(self._coerced(dict(values)))
+        data = "".join(f"{name} {value} " for name, value in values.items()).encode(errors="replace")
+        return self._validated(self._coerced(dict(values)), data)
 
-    def _validated(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _validated(self, values: dict[str, Any], data: bytes) -> dict[str, Any]:
         try:
-            return values if self._validator.is_valid(values) else self._checked(self._coerced(values))
+            return values if self._schema.fits(values, data) else self._checked(self._coerced(values), data)
+        except TooHeavy:
+            raise InvalidArguments(
+                "Invalid arguments: they are too large to be checked against the tool's input schema; send less at once"
+            ) from None
         except UnicodeError:
             raise InvalidArguments("Invalid arguments: they must be valid Unicode text") from None
         except (ValueError, RecursionError):
@@ -124,12 +118,15 @@ class RawSignature:
                 problems.add_unknown(name, tuple(self.names))
         problems.check()
 
-    def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _checked(self, values: dict[str, Any], data: bytes) -> dict[str, Any]:
+        if self._schema.fits(values, data):
+            return values
         problems = Problems()
-        if not self._explains:
+        errors = self._schema.errors(values)
+        if errors is None:
             self._name_problems(values, problems)
             raise InvalidArguments("Invalid arguments: they do not fit the tool's input schema")
-        for error in self._validator.iter_errors(values):
+        for error in errors:
             details = error.kind.as_dict()
             if not error.instance_path and error.kind.name == "required":
                 problems.add(details["property"], "is required")
@@ -143,43 +140,8 @@ class RawSignature:
         return values
 
 
-def _applied(part: Any, root: JSONSchema, following: tuple[str, ...]) -> int:
-    """How many subschemas a schema applies with its references followed; more than enough where they have no end."""
-    if isinstance(part, list):
-        return _sum(part, root, following)
-    if not isinstance(part, dict):
-        return 0
-    count = 1 + _sum([value for key, value in part.items() if key not in _DEFINITIONS], root, following)
-    for key in _REFERENCES & part.keys():
-        reference = part[key]
-        if reference in following or len(following) > MAX_EXPLAINED or (found := _referred(root, reference)) is None:
-            return MAX_EXPLAINED + 1
-        count += _applied(found, root, (*following, reference))
-    return count
-
-
-def _sum(parts: list[Any], root: JSONSchema, following: tuple[str, ...]) -> int:
-    """The sum over parts, no further than needed."""
-    count = 0
-    for part in parts:
-        count += _applied(part, root, following)
-        if count > MAX_EXPLAINED:
-            break
-    return count
-
-
-def _referred(root: JSONSchema, reference: Any) -> Any:
-    """What a reference to a place in the schema itself names; None for any other kind of reference."""
-    if not isinstance(reference, str) or not reference.startswith("#/"):
-        return None
-    found: Any = root
-    for step in reference[2:].split("/"):
-        found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
-    return found
-
-
 def _said(error: jsonschema_rs.ValidationError) -> str:
-    message = error.message.replace(_MASK, "").strip()
+    message = error.message.replace(MASK, "").strip()
     shown = got(error.instance) if error.instance_path else ""
     words = message[:200]
     return f"{words}{shown}" if words.startswith(("is ", "has ", "does ")) else f"is not valid: {words}"
@@ -199,17 +161,3 @@ def _only_parameter(parameters: tuple[Declared, ...], what: str) -> Declared:
 def _parameter(name: str, form: Any, required: bool) -> Parameter:
     notes = form if isinstance(form, dict) else {}
     return Parameter(name, required, notes.get("description"), notes.get("title"))
-
-
-def _validator(schema: JSONSchema, what: str) -> jsonschema_rs.Validator:
-    try:
-        return jsonschema_rs.validator_for(
-            schema, retriever=_refuse, pattern_options=jsonschema_rs.RegexOptions(), mask=_MASK
-        )
-    except (ValueError, TypeError, RecursionError) as error:
-        message = str(getattr(error, "message", error)).replace(_MASK, "").strip()
-        raise DeclarationError(f"{what}: the input schema is not usable: {message}") from None
-
-
-def _refuse(uri: str) -> NoReturn:
-    raise ValueError(f"{uri} lies outside the schema; put what it refers to under $defs")

@@ -87,11 +87,6 @@ def output_of(annotation: Any, *, what: str) -> Output:
     return Output(schema.rooted(wrapped, definitions), _structured(_starts(kinds), True, what))
 
 
-def raw_output(form: JSONSchema, *, what: str = "the tool") -> Output:
-    """The output of a tool whose schema was given: its values must be JSON objects, and are not checked further."""
-    return Output(form, _structured(_STARTS["object"], False, what))
-
-
 def image(data: bytes, mime_type: str = "image/png") -> ImageContent:
     """An image from its bytes."""
     return ImageContent(_base64(data), mime_type)
@@ -129,7 +124,7 @@ def resource_contents(value: Any, uri: str, mime_type: str | None) -> list[Resou
         if not all(isinstance(item, ResourceContents) for item in value):
             raise TypeError(f"the resource {uri} returned a list that mixes ResourceContents with other values")
         return list(value)
-    text = _encoded(value, f"the resource {uri}").decode()
+    text = encoded(value, f"the resource {uri}").decode()
     return [ResourceContents(uri, mime_type or "application/json", text=text)]
 
 
@@ -148,6 +143,14 @@ def prompt_messages(value: Any) -> list[PromptMessage]:
     if isinstance(value, (list, tuple)):
         return [_message(item) for item in value]
     return [_message(value)]
+
+
+def encoded(value: Any, what: str) -> bytes:
+    """The JSON bytes of what a function returned. Raises TypeError, naming `what`, where it has no JSON form."""
+    try:
+        return encode(value)
+    except TypeError as error:
+        _unencodable(what, value, error)
 
 
 def _message(value: Any) -> PromptMessage:
@@ -202,7 +205,7 @@ def _structured(starts: Collection[int], wraps: bool, what: str) -> Render:
             return CallToolResult(content=[TextContent(value)], structured_content={"result": value})
         if isinstance(value, CallToolResult):
             return replace(value)  # a copy: each era writes its own marks on it
-        data = _encoded(value, what)
+        data = encoded(value, what)
         if data == b"null" and value is not None:
             raise TypeError(f"{what} returned {value!r}, which JSON has no number for")
         if data[0] not in allowed:
@@ -241,15 +244,8 @@ def _block(value: Any, what: str) -> tuple[ContentBlock, Raw | UnsetType]:
         return EmbeddedResource(value), UNSET
     if isinstance(value, CallToolResult):
         raise TypeError(f"{what} returned a CallToolResult inside a list; return it by itself")
-    data = _encoded(value, what)
+    data = encoded(value, what)
     return TextContent(data.decode()), Raw(data) if data[:1] == b"{" else UNSET
-
-
-def _encoded(value: Any, what: str) -> bytes:
-    try:
-        return encode(value)
-    except TypeError as error:
-        _unencodable(what, value, error)
 
 
 def _unencodable(what: str, value: Any, error: TypeError) -> NoReturn:

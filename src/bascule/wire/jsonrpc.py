@@ -137,13 +137,18 @@ def error_response(error: MCPError, request_id: RequestId | None | UnsetType = U
     return ErrorResponse(ErrorObject(error.code, error.message, data), UNSET if found is None else found)
 
 
+def too_deep(data: bytes | bytearray) -> bool:
+    """Whether a JSON text nests deeper than MAX_DEPTH."""
+    return _may_be_deep(data) and _depth(data) > MAX_DEPTH
+
+
 def _admit(data: bytes | bytearray) -> None:
     if not data.isascii():
         try:
             data.decode()
         except UnicodeDecodeError:
             raise ParseError("Parse error: the message is not valid UTF-8") from None
-    if _may_be_deep(data) and _depth(data) > MAX_DEPTH:
+    if too_deep(data):
         raise ParseError(f"Parse error: the message nests deeper than {MAX_DEPTH} levels")
 
 
