@@ -54,7 +54,7 @@ class HandshakeEndpoint:
         self._application = application
         self._era = Handshake()
         self._ids = SessionIds(settings, seal, clock, random)
-        self._back = BackChannels()
+        self._back = BackChannels(random)
         self._keep_alive = settings.keep_alive_interval
         self._replay = replay
         self._random = random
