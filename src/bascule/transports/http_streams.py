@@ -160,9 +160,11 @@ class Streams:
         return stream
 
     def _speak(self, stream: _Open) -> None:
-        """Let this stream, and no other of its session, carry what the client should hear."""
+        """Let this stream, and no other of its session, carry what the client should hear, and has not heard yet."""
         conversation = stream.conversation
+        unheard: list[str] = []
         if conversation.listener is not None:
+            unheard = conversation.listener.take()
             conversation.listener.close()
         loop = asyncio.get_running_loop()
 
@@ -170,6 +172,8 @@ class Streams:
             loop.call_soon_threadsafe(stream.changed.set)
 
         conversation.listener = self._hub.listen({*LISTS, *conversation.subscriptions}, wake)
+        for topic in unheard:
+            conversation.listener.hear(topic)
 
     def _close(self, stream: _Open) -> None:
         conversation = stream.conversation
