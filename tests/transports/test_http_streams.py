@@ -1,22 +1,92 @@
-"""The streams of handshake-era sessions, in the test's own loop: streams that take over."""
+"""The streams of handshake-era sessions, in the test's own loop: batches, streams that take over."""
 
 import asyncio
 
+import pytest
+
+from bascule import Context, Server
 from bascule.engine.exchange import ANONYMOUS, Conversation, Peer
 from bascule.engine.hub import Hub
 from bascule.engine.settings import HttpSettings
+from bascule.eras.sealing import Sealer
 from bascule.stores.memory import MemoryReplay
 from bascule.transports.http_reply import Reply
+from bascule.transports.http_server import HttpServer
+from bascule.transports.http_sessions import HandshakeEndpoint
 from bascule.transports.http_streams import Streams
 from bascule.wire.requests import ClientCapabilities
+from tests.messages import ACCEPT, initialize, legacy, line
 
 URI = "note://a"
+
+
+class Request:
+    """One request in this loop; `answer` gathers what is sent."""
+
+    def __init__(self, server, method, headers, body=b""):
+        self.inbox = asyncio.Queue()
+        self.inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
+        self.sent = []
+        pairs = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()]
+        scope = {"type": "http", "method": method, "path": "/mcp", "headers": pairs}
+        self.task = asyncio.ensure_future(server(scope, self.inbox.get, self.send))
+
+    async def send(self, message):
+        self.sent.append(message)
+
+    @property
+    def body(self):
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+
+@pytest.fixture
+def app():
+    app = Server("t")
+
+    @app.tool
+    async def wait(ctx: Context) -> str:
+        await ctx.info("begun")
+        await asyncio.Event().wait()
+        return "never"
+
+    return app
 
 
 async def turns():
     """Let everything that is ready run."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def served(app, replay):
+    sealer = Sealer(())
+
+    def endpoint(application, settings, seal):
+        return HandshakeEndpoint(application, settings, seal, replay)
+
+    return HttpServer(app, HttpSettings(), endpoint, None, lambda: sealer)
+
+
+async def opened(server, version):
+    headers = {"content-type": "application/json", "accept": ACCEPT}
+    greeting = Request(server, "POST", headers, line(initialize(version)))
+    await greeting.task
+    return {**headers, "mcp-session-id": dict(greeting.sent[0]["headers"])[b"mcp-session-id"].decode()}
+
+
+async def test_a_batch_of_which_nothing_is_left_ends_the_stream_that_it_has_begun(app):
+    server = served(app, MemoryReplay())
+    session = await opened(server, "2025-03-26")
+    call = legacy("tools/call", {"name": "wait", "arguments": {}}, id=5)
+    batch = Request(server, "POST", session, line([call]))
+    await turns()
+    assert b"begun" in batch.body
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
+    await Request(server, "POST", session, line(cancelled)).task
+    await batch.task
+    assert [message["type"] for message in batch.sent].count("http.response.start") == 1
+    assert batch.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    await server.stop(1.0)
 
 
 async def test_a_stream_that_takes_over_tells_what_the_one_before_has_not_told_yet():

@@ -94,7 +94,10 @@ class HandshakeEndpoint:
         inbound = Inbound(caller.principal, reply, headers, conversation, caller.state)
         answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
-        await (reply.finish(b"[" + b",".join(bodies) + b"]") if bodies else reply.empty(202))
+        if bodies:
+            await reply.finish(b"[" + b",".join(bodies) + b"]")
+        else:
+            await (reply.end() if reply.streaming else reply.empty(202))
 
     async def get(self, headers: Headers, caller: Caller, reply: Reply, receive: Receive) -> None:
         """Hold a GET stream open, or go on with the stream of an answer that the client lost."""
