@@ -1,6 +1,7 @@
-"""The streams of handshake-era sessions, in the test's own loop: batches, streams that take over."""
+"""The streams of handshake-era sessions, in the test's own loop: failing stores, batches, streams that take over."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -18,6 +19,13 @@ from bascule.wire.requests import ClientCapabilities
 from tests.messages import ACCEPT, initialize, legacy, line
 
 URI = "note://a"
+
+
+class Failing(MemoryReplay):
+    """A store whose reads fail as a connection does; what it says is nobody's business."""
+
+    async def knows(self, stream, number):
+        raise ConnectionResetError("secret")
 
 
 class Request:
@@ -72,6 +80,17 @@ async def opened(server, version):
     greeting = Request(server, "POST", headers, line(initialize(version)))
     await greeting.task
     return {**headers, "mcp-session-id": dict(greeting.sent[0]["headers"])[b"mcp-session-id"].decode()}
+
+
+async def test_a_store_that_fails_is_an_error_that_tells_nothing(app):
+    server = served(app, Failing())
+    session = await opened(server, "2025-11-25")
+    key = server._handshake._ids.open(session["mcp-session-id"], ANONYMOUS).key
+    coming = Request(server, "GET", {**session, "last-event-id": f"{key}.x.1"})
+    await coming.task
+    assert coming.sent[0]["status"] == 500
+    assert json.loads(coming.body)["error"] == {"code": -32603, "message": "Internal error"}
+    await server.stop(1.0)
 
 
 async def test_a_batch_of_which_nothing_is_left_ends_the_stream_that_it_has_begun(app):

@@ -34,6 +34,10 @@ class Recording:
         self._name = f"{key}.{random(6).hex()}"
         self.primes = primes
 
+    def drop(self) -> None:
+        """Keep nothing of the stream; whoever waits for more of it waits no longer."""
+        self._replay.forget(self._name)
+
     async def record(self, data: bytes, *, last: bool) -> str:
         """Keep one event; returns its id, which names stream and place."""
         return f"{self._name}.{await self._replay.append(self._name, data, last=last)}"
