@@ -93,6 +93,34 @@ async def test_a_store_that_fails_is_an_error_that_tells_nothing(app):
     await server.stop(1.0)
 
 
+class Slow(MemoryReplay):
+    """A store that takes its time to say that it knows nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def knows(self, stream, number):
+        self.asked.set()
+        await self.go.wait()
+        return False
+
+
+async def test_a_session_that_ends_while_the_store_is_asked_gets_no_stream(app):
+    replay = Slow()
+    server = served(app, replay)
+    session = await opened(server, "2025-11-25")
+    key = server._handshake._ids.open(session["mcp-session-id"], ANONYMOUS).key
+    coming = Request(server, "GET", {**session, "last-event-id": f"{key}.x.1"})
+    await replay.asked.wait()
+    await Request(server, "DELETE", session).task
+    replay.go.set()
+    await coming.task
+    assert coming.sent[0]["status"] == 404
+    await server.stop(1.0)
+
+
 async def test_a_batch_of_which_nothing_is_left_ends_the_stream_that_it_has_begun(app):
     server = served(app, MemoryReplay())
     session = await opened(server, "2025-03-26")
@@ -132,4 +160,36 @@ async def test_a_stream_that_takes_over_tells_what_the_one_before_has_not_told_y
     for queue in leaving:
         queue.put_nowait({"type": "http.disconnect"})
     await asyncio.gather(first, second)
+    assert not hub.listeners
+
+
+async def test_the_rest_of_an_answer_does_not_carry_what_a_session_hears_unasked():
+    hub, replay = Hub(), MemoryReplay()
+    streams = Streams(hub, replay, HttpSettings())
+    conversation = Conversation(Peer("2025-11-25", None, ClientCapabilities()), "key", subscriptions=frozenset([URI]))
+    await replay.append("key.x", b"one")
+    sent = [[], [], []]
+    leaving = [asyncio.Queue() for _ in sent]
+
+    def reply(number):
+        async def send(message):
+            sent[number].append(message.get("body", b""))
+
+        return Reply(send)
+
+    running = [
+        asyncio.ensure_future(streams.listen(conversation, ANONYMOUS, reply(0), leaving[0].get)),
+        asyncio.ensure_future(streams.resume(conversation, ANONYMOUS, "key.x.1", reply(1), leaving[1].get)),
+        asyncio.ensure_future(streams.listen(conversation, ANONYMOUS, reply(2), leaving[2].get)),
+    ]
+    await turns()
+    leaving[2].put_nowait({"type": "http.disconnect"})
+    await turns()
+    hub.tell(URI)
+    await turns()
+    assert URI.encode() in b"".join(sent[0]), "the older stream takes over"
+    assert len(sent[1]) < 5, "and the other does not turn in a circle"
+    for queue in leaving[:2]:
+        queue.put_nowait({"type": "http.disconnect"})
+    await asyncio.gather(*running)
     assert not hub.listeners

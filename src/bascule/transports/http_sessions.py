@@ -104,8 +104,11 @@ class HandshakeEndpoint:
         check_version_header(headers.get(VERSION))
         conversation = self._ids.open(headers.get(SESSION), caller.principal)
         last = headers.get(LAST_EVENT)
-        if last is None or not await self._streams.resume(conversation, caller.principal, last, reply, receive):
-            await self._streams.listen(conversation, caller.principal, reply, receive)
+        if last is not None:
+            if await self._streams.resume(conversation, caller.principal, last, reply, receive):
+                return
+            conversation = self._ids.open(headers.get(SESSION), caller.principal)  # it may have ended meanwhile
+        await self._streams.listen(conversation, caller.principal, reply, receive)
 
     async def delete(self, headers: Headers, caller: Caller, reply: Reply) -> None:
         """End a session: its id is refused from now on, its requests are cancelled, its streams end."""
