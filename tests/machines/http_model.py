@@ -72,6 +72,7 @@ class Call:
         self.begun = self.done = self.entered = False
         self.cancelled = self.killed = self.cut = self.spoiled = self.drained = self.refused = False
         self.asked_at = None
+        self.unfit = 0
         self.questions = set()
         self.emitted = []
         self.entries = []
@@ -146,7 +147,7 @@ class Call:
         late = self.asked_at is not None and now - self.asked_at >= QUESTION_TTL
         alone = not self.client.modern and not self.client.takes_stream
         if code == "not_answered" and "a" in self.plan:
-            return None if late or alone or self.drained or self.refused else "the question was open"
+            return None if late or alone or self.drained or self.refused or self.unfit >= 3 else "the question was open"
         return "there is no such failure"
 
     def check_told(self):

@@ -6,6 +6,7 @@ from tests.machines.http_exchanges import Firm, Knock, Listening, Post, Resume, 
 from tests.machines.http_hosts import URIS, Host
 from tests.machines.http_knocks import KNOCKS
 from tests.machines.http_model import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, QUESTION_TTL, Call
+from tests.machines.http_world import UNFIT
 from tests.messages import legacy, request
 
 PLANS = ("", "", "g", "rg", "lrl", "a", "ra", "aga", "eg", "leglr", "lea", "aa", "x", "gx", "sg", "lsga", "rgrgr", "bl")
@@ -85,7 +86,7 @@ def reply(world):
         if sessions:
             world.answer(key, "stolen", session=world.random.choice(sessions))
     elif manner == "unfit":
-        world.answer(key, {"result": {"action": "accept", "content": {"value": 5}}})
+        world.answer(key, {"result": {"action": "accept", "content": {"value": UNFIT}}})
     elif manner == "refuse":
         world.answer(key, {"error": {"code": -1, "message": "no"}})
     else:
@@ -97,7 +98,8 @@ def cancel(world):
     """A call is cancelled by its own client, at its own host or another, or by somebody else, which has no effect."""
     running = [call for call in world.calls if call.running and call.session is not None]
     if running:
-        call = world.random.choice(running)
+        come_back_to = [call for call in running if call.resumed is not None and call.resumed.open]
+        call = world.random.choice(come_back_to or running)
         host = call.host if world.chance(0.8) else world.random.choice(world.hosts)
         sessions = [one for client in world.clients for one in client.sessions]
         session = call.session if world.chance(0.7) else world.random.choice(sessions)
@@ -173,7 +175,8 @@ def stream(world):
     """A session opens a GET stream; or one is opened with its id by another principal, which must not work."""
     sessions = [session for client in world.clients for session in client.sessions]
     if sessions:
-        session = world.random.choice(sessions)
+        subscribed = [session for session in sessions if any(session.subscribed.values())]
+        session = world.random.choice(subscribed or sessions)
         host = world.random.choice([host for host in session.subscribed if host in world.hosts] or world.hosts)
         if world.chance(0.15):
             thief = next(one for one in world.clients if one.principal != session.client.principal)

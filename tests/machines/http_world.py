@@ -26,6 +26,9 @@ from tests.messages import META, PREFIX, headers, initialize, legacy, line, requ
 NAME = re.compile(r"n\d+\.")
 VERSIONS = ("2025-11-25", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2026-07-28", "2026-07-28")
 ACCEPTS = ("application/json, text/event-stream",) * 4 + ("application/json", "text/event-stream")
+UNFIT = 5
+"""What is no answer to a question for a text."""
+
 PRINCIPALS = (Principal(), Principal(issuer="i", subject="other", anonymous=False))
 
 
@@ -237,7 +240,9 @@ class World:
         def told():
             if own and self.questions.pop(key, None) is not None:
                 call.refused |= "error" in rest
-                if isinstance(rest.get("result", {}).get("content", {}).get("value", "-"), str) and "result" in rest:
+                if "result" in rest and rest["result"].get("content", {}).get("value") == UNFIT:
+                    call.unfit += 1
+                elif "result" in rest:
                     call.told.append(value or "-")
 
         session = session or call.session
