@@ -227,7 +227,7 @@ def resumable(world, call):
     """Whether the rest of an answer can be fetched, and is not being fetched."""
     busy = call.connection.open or (call.resumed is not None and call.resumed.open)
     now = world.loop.time()
-    kept = not call.spoiled and (not call.done or now - call.done_at < 290)
+    kept = not call.spoiled and (call.done_at is None or now - call.done_at < 290)
     alive = call.session is not None and call.session.alive(call.host, now) and current(world, call)
     return alive and kept and call.ids and not busy and not call.cancelled and not call.batched
 

@@ -136,6 +136,8 @@ class World:
         if call.answers or call.cancelled:
             connection.fault(f"answers {call.name}, which was {'answered' if call.answers else 'cancelled'} before")
         call.answers.append(message)
+        if not call.begun and not connection.resumes:
+            call.done_at = connection.answered_at
         if call.session is not None:
             if connection.refused(INVALID_REQUEST, 404) or connection.must_refuse():
                 call.refusals.add((INVALID_REQUEST, 404))
@@ -221,14 +223,19 @@ class World:
 
     def update(self, host, uri):
         """A resource changes at one host: note who must hear of it."""
-        now = self.loop.time()
         for one in (one for one in self.connections if one.host is host and one.open):
             if isinstance(one, Subscription) and one.acknowledged and uri in one.uris:
                 one.unheard.add(uri)
-            elif isinstance(one, Listening) and one.status == 200 and one.session.wants(host, uri, now):
+            elif isinstance(one, Listening) and one.status == 200 and self.must_hear(one.session, host, uri):
                 one.session.unheard.setdefault(host, set()).add(uri)
         host.app.notify_resource_updated(uri)
         self.note(f"{uri} changes at {host.number}")
+
+    def must_hear(self, session, host, uri):
+        """Whether a session must hear of a change. Where a stream was just cut, the server may speak into that one."""
+        streams = [one for one in self.connections if isinstance(one, Listening | Resume) and one.session is session]
+        leaving = any(one.left and not one.over and one.host is host for one in streams)
+        return not leaving and session.wants(host, uri, self.loop.time())
 
     def answer(self, key, value, host=None, session=None):
         """Answer a question: with a text, None for a refusal by the user, or a dict that is the whole response."""
