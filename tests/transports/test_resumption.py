@@ -270,3 +270,25 @@ async def test_the_replay_store_is_bounded_in_every_direction():
     assert not await replay.knows("d.1", 0)
     assert (len(replay), replay.size) == (0, 0)
     assert json.dumps(len(replay)) == "0"
+
+
+async def test_a_stream_is_kept_until_it_ends_however_long_its_call_is_silent():
+    now = [0.0]
+    replay = MemoryReplay(kept_for=10, clock=lambda: now[0])
+    await replay.append("a.1", b"begun")
+    now[0] += 1000
+    await replay.append("b.1", b"another", last=True)
+    assert await replay.knows("a.1", 1)
+    assert await replay.append("a.1", b"done", last=True) == 2
+    assert [event.data for event in await replay.after("a.1", 1)] == [b"done"]
+    now[0] += 11
+    assert not await replay.knows("a.1", 1)
+    assert len(replay) == 0
+
+
+async def test_the_number_of_a_lost_event_is_not_given_to_another():
+    replay = MemoryReplay(max_streams=1)
+    await replay.append("a.1", b"begun")
+    await replay.append("b.1", b"another", last=True)
+    assert await replay.append("a.1", b"done", last=True) == 2
+    assert not await replay.knows("a.1", 0)

@@ -12,26 +12,28 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_STREAMS = 10_000
 MAX_MARKS = 100_000
 KEPT_FOR = 300.0
-"""Seconds for which the events of a stream can be fetched after the last of them."""
+"""Seconds for which the events of a stream can be fetched after its end."""
 
 
 class _Stream:
     """The events of one stream that are still kept, in order; `dropped` is the number of the last one that is not."""
 
-    __slots__ = ("changed", "dropped", "ended", "events", "number", "size", "touched")
+    __slots__ = ("changed", "dropped", "ended", "events", "number", "size")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, number: int) -> None:
         self.events: list[Recorded] = []
-        self.number = 0
-        self.dropped = 0
+        self.number = number
+        self.dropped = number
         self.size = 0
         self.ended = False
-        self.touched = now
         self.changed = asyncio.Event()
 
 
 class MemoryReplay:
-    """The events of event streams, for clients that come back. The oldest go first where there are too many."""
+    """The events of event streams, for clients that come back. The oldest go first where there are too many.
+
+    A stream that has not ended is kept for as long as it takes: its client was let go for a long call, perhaps.
+    """
 
     def __init__(
         self,
@@ -47,6 +49,10 @@ class MemoryReplay:
         self._kept_for = kept_for
         self._clock = clock
         self._streams: OrderedDict[str, _Stream] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()
+        """The streams that have ended, in the order of their ends, and when that was."""
+        self._floor = 0
+        """New streams begin after this number: one that was forgotten before its end gives none of its own again."""
         self.size = 0
         """Bytes of all events that are kept."""
 
@@ -59,12 +65,13 @@ class MemoryReplay:
         self._forget_old(now)
         found = self._streams.get(stream)
         if found is None:
-            found = self._streams[stream] = _Stream(now)
+            found = self._streams[stream] = _Stream(self._floor)
         self._streams.move_to_end(stream)
         found.number += 1
         found.events.append(Recorded(found.number, data))
-        found.ended = last
-        found.touched = now
+        if last:
+            found.ended = True
+            self._ended[stream] = now
         found.size += len(data)
         self.size += len(data)
         while found.size > self._max_stream_bytes and len(found.events) > 1:
@@ -105,17 +112,20 @@ class MemoryReplay:
         self.size -= len(gone.data)
 
     def _forget_old(self, now: float) -> None:
-        while self._streams:
-            oldest = next(iter(self._streams.values()))
-            if oldest.touched > now - self._kept_for:
+        while self._ended:
+            name, when = next(iter(self._ended.items()))
+            if when > now - self._kept_for:
                 return
-            self._forget()
+            self._remove(name)
 
     def _forget(self) -> None:
         self._remove(next(iter(self._streams)))
 
     def _remove(self, name: str) -> None:
         gone = self._streams.pop(name)
+        self._ended.pop(name, None)
+        if not gone.ended:
+            self._floor = max(self._floor, gone.number)
         self.size -= gone.size
         gone.changed.set()
 

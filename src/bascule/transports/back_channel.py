@@ -1,7 +1,8 @@
 """The back channel of the handshake era over HTTP: requests go out on the event stream of the call that asks.
 
 Their answers come as posts of their own, and find their way by session and id; so they must reach the process that
-asked. Nothing is kept for a session that has no open question.
+asked; an id that another process, or an earlier run of this one, has given to a question is never given again,
+because sessions outlive processes. Nothing is kept for a session that has no open question.
 Source: specification 2025-11-25, basic/transports, "Sending Messages to the Server".
 """
 
@@ -12,6 +13,7 @@ from msgspec import Raw
 
 from bascule.engine.exchange import Conversation
 from bascule.engine.link import Link
+from bascule.engine.ports import Random
 from bascule.errors import ConnectionLost, NotAnswered
 from bascule.transports.http_reply import Reply
 from bascule.wire.jsonrpc import Frame, Request, RequestId, encode
@@ -27,8 +29,9 @@ MAX_QUESTIONS = 100
 class BackChannels:
     """The open questions of all sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
         self._links: dict[str, Link] = {}
+        self._name = random(6).hex()
         self._last_id = 0
 
     def settle(self, conversation: Conversation | None, frame: Frame) -> None:
@@ -55,7 +58,7 @@ class BackChannels:
             raise NotAnswered(f"The client has {MAX_QUESTIONS} questions to answer already")
         waiter: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         self._last_id += 1
-        request_id: RequestId = f"ask-{self._last_id}"
+        request_id: RequestId = f"ask-{self._name}-{self._last_id}"
         link.open(request_id, waiter)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -64,8 +67,11 @@ class BackChannels:
         except (TimeoutError, ConnectionLost):
             raise NotAnswered("The client has not answered") from None
         finally:
-            if link.abandon(request_id):
-                unwanted = CancelledParams(request_id, "Nobody waits for it any more")
-                await reply.notify(Request(CANCELLED, unwanted))
+            unwanted = link.abandon(request_id)
             if not len(link) and self._links.get(key) is link:
                 del self._links[key]
+            if not waiter.cancel() and not waiter.cancelled():
+                waiter.exception()  # seen, also where the question was still being written
+            if unwanted:
+                params = CancelledParams(request_id, "Nobody waits for it any more")
+                await reply.notify(Request(CANCELLED, params))

@@ -96,8 +96,8 @@ class Edge:
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The whole body. Raises Forbidden (413) as soon as it is known to be longer than `limit` bytes, and
-    ConnectionError where the client went away."""
+    """The whole body. Raises Forbidden: (413) as soon as it is known to be longer than `limit` bytes, and where the
+    client went away, who will not read that."""
     length = headers.get("content-length", "")
     if length.isdigit() and int(length[:20]) > limit:
         raise _too_large(limit)
@@ -114,7 +114,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
     if message["type"] != "http.request":
-        raise ConnectionError("the client went away")
+        raise Forbidden("The client went away", status=400)
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)

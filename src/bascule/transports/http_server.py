@@ -132,8 +132,9 @@ class HttpServer:
                 await self._get_or_delete(method, headers, reply, receive)
         except MCPError as error:
             await reply.refuse(error)
-        except ConnectionError:
-            reply.abandon()
+        except Exception:
+            log.exception("a request failed")
+            await reply.fail()
 
     def drain(self) -> None:
         """The server is about to stop: say so at /readyz and end the open streams."""

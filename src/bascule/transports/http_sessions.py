@@ -54,7 +54,7 @@ class HandshakeEndpoint:
         self._application = application
         self._era = Handshake()
         self._ids = SessionIds(settings, seal, clock, random, self._busy)
-        self._back = BackChannels()
+        self._back = BackChannels(random)
         self._keep_alive = settings.keep_alive_interval
         self._replay = replay
         self._random = random
@@ -94,7 +94,10 @@ class HandshakeEndpoint:
         inbound = Inbound(caller.principal, reply, headers, conversation, caller.state)
         answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
-        await (reply.finish(b"[" + b",".join(bodies) + b"]") if bodies else reply.empty(202))
+        if bodies:
+            await reply.finish(b"[" + b",".join(bodies) + b"]")
+        else:
+            await (reply.end() if reply.streaming else reply.empty(202))
 
     async def get(self, headers: Headers, caller: Caller, reply: Reply, receive: Receive) -> None:
         """Hold a GET stream open, or go on with the stream of an answer that the client lost."""
@@ -102,8 +105,11 @@ class HandshakeEndpoint:
         conversation = self._ids.open(headers.get(SESSION), caller.principal)
         last = headers.get(LAST_EVENT)
         try:
-            if last is None or not await self._streams.resume(conversation, caller.principal, last, reply, receive):
-                await self._streams.listen(conversation, caller.principal, reply, receive)
+            if last is not None:
+                if await self._streams.resume(conversation, caller.principal, last, reply, receive):
+                    return
+                conversation = self._ids.open(headers.get(SESSION), caller.principal)  # it may have ended meanwhile
+            await self._streams.listen(conversation, caller.principal, reply, receive)
         finally:
             self._ids.touch(conversation)
 

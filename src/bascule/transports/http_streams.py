@@ -34,6 +34,10 @@ class Recording:
         self._name = f"{key}.{random(6).hex()}"
         self.primes = primes
 
+    def drop(self) -> None:
+        """Keep nothing of the stream; whoever waits for more of it waits no longer."""
+        self._replay.forget(self._name)
+
     async def record(self, data: bytes, *, last: bool) -> str:
         """Keep one event; returns its id, which names stream and place."""
         return f"{self._name}.{await self._replay.append(self._name, data, last=last)}"
@@ -42,10 +46,12 @@ class Recording:
 class _Open:
     """One open GET stream."""
 
-    __slots__ = ("changed", "conversation", "leaving", "over", "principal")
+    __slots__ = ("changed", "conversation", "leaving", "listens", "over", "principal")
 
-    def __init__(self, conversation: Conversation, principal: Principal) -> None:
+    def __init__(self, conversation: Conversation, principal: Principal, *, listens: bool) -> None:
         self.conversation = conversation
+        self.listens = listens
+        """Whether it is there for what its client should hear unasked."""
         self.principal = principal.key
         self.changed = asyncio.Event()
         self.over = False
@@ -71,7 +77,7 @@ class Streams:
 
     async def listen(self, conversation: Conversation, principal: Principal, reply: Reply, receive: Receive) -> None:
         """Hold a stream open until the client leaves or the session ends. Raises MCPError (503) for one too many."""
-        stream = self._opened(conversation, principal)
+        stream = self._opened(conversation, principal, listens=True)
         leaving = asyncio.ensure_future(_disconnected(receive, stream))
         try:
             self._speak(stream)
@@ -91,7 +97,7 @@ class Streams:
         number = int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else -1
         if not name.startswith(f"{conversation.key}.") or not await self._replay.knows(name, number):
             return False
-        stream = self._opened(conversation, principal)
+        stream = self._opened(conversation, principal, listens=False)
         leaving = asyncio.ensure_future(_disconnected(receive, stream))
         try:
             await self._send_rest(name, number, stream, reply)
@@ -148,25 +154,32 @@ class Streams:
             return
         stream.changed.clear()
         listener = stream.conversation.listener
-        if listener is not None and stream is self._open[stream.conversation.key][-1]:
+        if listener is not None and stream is self._speaker(stream.conversation):
             for topic in listener.take():
                 await reply.event(encode(notice_of(topic)))
 
-    def _opened(self, conversation: Conversation, principal: Principal) -> _Open:
+    def _speaker(self, conversation: Conversation) -> _Open | None:
+        """The stream that carries what the session's client should hear: the newest that is there for it."""
+        streams = self._open.get(conversation.key, ())
+        return next((stream for stream in reversed(streams) if stream.listens), None)
+
+    def _opened(self, conversation: Conversation, principal: Principal, *, listens: bool) -> _Open:
         streams = self._open.get(conversation.key, [])
         mine = self._of_principal.get(principal.key, 0)
         if self._count >= self._max or mine >= self._max_each or len(streams) >= MAX_STREAMS_A_SESSION:
             raise MCPError("Too many streams are open; try again later", code=InvalidRequest.code, status=503)
-        stream = _Open(conversation, principal)
+        stream = _Open(conversation, principal, listens=listens)
         self._open[conversation.key] = [*streams, stream]
         self._of_principal[principal.key] = mine + 1
         self._count += 1
         return stream
 
     def _speak(self, stream: _Open) -> None:
-        """Let this stream, and no other of its session, carry what the client should hear."""
+        """Let this stream, and no other of its session, carry what the client should hear, and has not heard yet."""
         conversation = stream.conversation
+        unheard: list[str] = []
         if conversation.listener is not None:
+            unheard = conversation.listener.take()
             conversation.listener.close()
         loop = asyncio.get_running_loop()
 
@@ -174,22 +187,25 @@ class Streams:
             loop.call_soon_threadsafe(stream.changed.set)
 
         conversation.listener = self._hub.listen({*LISTS, *conversation.subscriptions}, wake)
+        for topic in unheard:
+            conversation.listener.hear(topic)
 
     def _close(self, stream: _Open) -> None:
         conversation = stream.conversation
+        spoke = stream is self._speaker(conversation)
         streams = [one for one in self._open[conversation.key] if one is not stream]
-        was_newest = stream is self._open[conversation.key][-1]
         self._count -= 1
         self._of_principal[stream.principal] -= 1
         if not self._of_principal[stream.principal]:
             del self._of_principal[stream.principal]
         if streams:
             self._open[conversation.key] = streams
-            if was_newest:
-                self._speak(streams[-1])
-            return
-        del self._open[conversation.key]
-        if conversation.listener is not None:
+        else:
+            del self._open[conversation.key]
+        heir = self._speaker(conversation)
+        if heir is not None and spoke:
+            self._speak(heir)
+        elif heir is None and conversation.listener is not None:
             conversation.listener.close()
             conversation.listener = None
 
