@@ -165,10 +165,10 @@ def _verdict(result: Result) -> str:
         for budget in BUDGETS
         if budget.value(result["figures"]) is not None and budget.doubtful(result["figures"])
     ]
-    if noise["others"] > BUSY or noise["stolen"] > STOLEN or undecided:
+    if noise["others"] > BUSY or noise["stolen"] > STOLEN:
         lines.append("THIS RUN WAS NOISY: repeat it on a quiet machine before believing it.")
     if undecided:
-        lines.append("Undecided: " + "; ".join(undecided) + ".")
+        lines.append("So close to the limit that the interval holds it: " + "; ".join(undecided) + ".")
     if result["doubtful"]:
         lines.append("Microseconds that drifted between the rounds: " + ", ".join(result["doubtful"]) + ".")
     lines += [f"FAILED: {name}: {why}" for name, why in result["failures"].items()]

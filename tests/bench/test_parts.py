@@ -123,7 +123,7 @@ def test_the_report_shows_ratios_budgets_and_doubts(result):
     assert row.rstrip(" |").endswith("yes")
     assert "1.50 (1.40-1.60)" in row
     assert "NOISY" in text
-    assert "Undecided: tools/call, stateless, 16 connections; tools/call, handshake, 16 connections." in text
+    assert "holds it: tools/call, stateless, 16 connections; tools/call, handshake, 16 connections." in text
     assert "FAILED: other: it did not start" in text
 
 
