@@ -11,6 +11,7 @@ import pytest
 from bascule.client.client import Client
 from bascule.engine.connection import Introduction
 from bascule.engine.era import Outbound
+from bascule.engine.framing import encode_event
 from bascule.eras import stateless_client
 from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError, ParseError
 from bascule.runtime.inbox import Inbox
@@ -464,3 +465,100 @@ class TestBounds:
 
         async with asyncio.timeout(5), http(handler) as server, Client(server.url) as client:
             await client.ping()
+
+
+def event(data: Any = b"", id: str | None = None, retry: int | None = None) -> bytes:
+    return encode_event(data if isinstance(data, bytes) else json.dumps(data).encode(), id, retry)
+
+
+class TestResuming:
+    """A handshake-era server whose streams end before their answer."""
+
+    async def call(self, first: list[Any], rest: Handler, **broken: Any) -> tuple[Any, list[Posted]]:
+        """What a call gives whose stream begins with `first`, and what was posted; `rest` answers each GET."""
+        greet = speaking(legacy())
+        asked: list[Any] = []
+
+        async def handler(posted: Posted) -> None:
+            if posted.verb == "GET":
+                posted.message = asked[0]
+                await rest(posted)
+            elif posted.message.get("method") == "tools/call":
+                asked.append(posted.message)
+                await posted.events(*first, end=not broken)
+                if broken:
+                    posted.hang_up()
+            else:
+                await greet(posted)
+
+        async with http(handler) as server, Client(server.url, era="legacy", timeout=5) as client:
+            try:
+                return await client.call_tool("x"), [one for one in server.posted if one.verb == "GET"]
+            except Exception as wrong:
+                return wrong, [one for one in server.posted if one.verb == "GET"]
+
+    @pytest.mark.parametrize("broken", [{}, {"cut": True}])
+    async def test_the_rest_of_a_stream_is_fetched_from_where_it_ended(self, broken: Any) -> None:
+        parts = iter(["b", None])
+
+        async def rest(posted: Posted) -> None:
+            part = next(parts)
+            await posted.events(event(id=part, retry=1) if part else event(answer(posted.message, TEXT), "c"))
+
+        result, fetched = await self.call([event(id="a", retry=1)], rest, **broken)
+        assert result.content[0].text == "3"
+        assert [one.headers["last-event-id"] for one in fetched] == ["a", "b"]
+        assert fetched[0].headers["mcp-protocol-version"] == LEGACY
+        assert fetched[0].headers["accept"] == "text/event-stream"
+
+    async def test_a_stream_without_ids_cannot_be_gone_on_with(self) -> None:
+        async def rest(posted: Posted) -> None:
+            raise AssertionError("nothing to ask for")
+
+        result, fetched = await self.call([event(retry=1)], rest)
+        assert isinstance(result, ConnectionLost)
+        assert fetched == []
+
+    async def test_a_stream_that_brings_nothing_new_is_given_up(self) -> None:
+        async def rest(posted: Posted) -> None:
+            await posted.events(event(id="a"))
+
+        result, fetched = await self.call([event(id="a", retry=1)], rest)
+        assert isinstance(result, ConnectionLost)
+        assert len(fetched) == 5
+
+    async def test_a_refusal_ends_the_call(self) -> None:
+        async def rest(posted: Posted) -> None:
+            await posted.send(status=405)
+
+        result, fetched = await self.call([event(id="a", retry=1)], rest)
+        assert isinstance(result, MCPError)
+        assert len(fetched) == 1
+
+    async def test_an_id_that_no_header_can_hold_is_none(self) -> None:
+        async def rest(posted: Posted) -> None:
+            raise AssertionError("nothing to ask for")
+
+        result, fetched = await self.call([event(id="a"), event(id="\u00e9\u4e00", retry=1)], rest)
+        assert isinstance(result, ConnectionLost)
+        assert fetched == []
+
+    async def test_what_is_said_unasked_is_listened_to_again(self) -> None:
+        greet = speaking(legacy())
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        streams = iter([[event(notice("a"), "1", 1)], [event(notice("b"), "2")]])
+
+        async def handler(posted: Posted) -> None:
+            if posted.verb != "GET":
+                await greet(posted)
+                return
+            parts = next(streams, None)
+            await (posted.send(status=405) if parts is None else posted.events(*parts))
+
+        async with (
+            http(handler) as server,
+            Client(server.url, era="legacy", on_notice=lambda method, params: heard.put_nowait(method)),
+        ):
+            assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == ["a", "b"]
+            gets = [one.headers.get("last-event-id") for one in server.posted if one.verb == "GET"]
+        assert gets[:2] == [None, "1"]

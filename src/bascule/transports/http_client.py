@@ -1,12 +1,15 @@
 """Streamable HTTP, client side: one POST a message; the answer is one JSON object or a stream of events.
 
 Knows frames and an Endpoint. Serves both eras: a call that is cut off is cancelled by closing its response, and after a
-handshake, where that says nothing, by a notification as well. A session id is kept from `initialize` to `close`.
-Source: the specification, basic/transports/streamable-http, and its handshake-era version, "Session Management".
+handshake, where that says nothing, by a notification as well. A session id is kept from `initialize` to `close`. A
+stream whose events have ids is gone on with when it ends early.
+Source: the specification, basic/transports/streamable-http, and its handshake-era version, "Session Management" and
+"Resumability and Redelivery".
 """
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any
 
@@ -16,7 +19,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.answers import received
 from bascule.engine.connection import MAX_REPLY_BYTES, SessionExpired
 from bascule.engine.era import Outbound
-from bascule.engine.framing import EventParser
+from bascule.engine.framing import Event, EventParser
 from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
@@ -32,6 +35,30 @@ _ALWAYS = {"Content-Type": "application/json", "Accept": "application/json, text
 _MAX_ERROR_BYTES = 1024 * 1024
 _LAST_WORDS = 1.0
 """Seconds that closing waits for what is still to be sent, and again for the server to drop the session."""
+
+_RETRY = 1.0
+_MAX_RETRY = 30.0
+"""Seconds before a stream that ended early is asked for again, where the server does not say, and the most it may."""
+
+_FRUITLESS = 5
+"""How often in a row a stream may end without a new event before its call fails."""
+
+
+class _Place:
+    """How far an event stream was read, and when the server wants to be asked for the rest."""
+
+    __slots__ = ("last_id", "retry")
+
+    def __init__(self) -> None:
+        self.last_id: str | None = None
+        self.retry = _RETRY
+
+    def note(self, event: Event) -> None:
+        """Remember what an event says of its stream."""
+        if event.id is not None:
+            self.last_id = event.id if event.id and event.id.isascii() and event.id.isprintable() else None
+        if event.retry is not None:
+            self.retry = min(event.retry / 1000, _MAX_RETRY)
 
 
 class HttpConnection:
@@ -123,6 +150,7 @@ class HttpConnection:
         session = self._session
         response = await self._endpoint.send("POST", self._headers(headers), body, patient=True)
         chunks: AsyncGenerator[bytes, None] | None = None
+        place = _Place()
         try:
             await self._check(response, session)
             if method == _INITIALIZE:
@@ -130,7 +158,7 @@ class HttpConnection:
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream":
                 chunks = response.aiter_bytes()
-                await self._read_events(chunks, request_id, waiter)
+                await self._read_events(chunks, request_id, waiter, place)
             elif kind == "application/json":
                 self._take(await self._endpoint.read(response, self._max_bytes), request_id)
             else:
@@ -143,35 +171,84 @@ class HttpConnection:
         if not waiter.done() and chunks is None:
             raise MCPError(f"The server's reply to {method} is no answer to it")
         if not waiter.done():
+            await self._resume(request_id, waiter, place)
+        if not waiter.done():
             raise ConnectionLost(f"The server ended its reply to {method} before it answered")
 
     async def _read_events(
-        self, chunks: AsyncGenerator[bytes, None], request_id: RequestId, waiter: asyncio.Future[Raw]
+        self, chunks: AsyncGenerator[bytes, None], request_id: RequestId, waiter: asyncio.Future[Raw], place: _Place
     ) -> None:
+        """Read until the waiter has its answer, or the stream ends. Raises ConnectionLost where it breaks off and
+        cannot be gone on with."""
         parser = EventParser(self._max_bytes)
-        with self._endpoint.translated():
-            async for chunk in chunks:
-                for event in parser.feed(chunk):
-                    if event.data:
-                        self._take(event.data, request_id)
-                if waiter.done():
-                    return
+        try:
+            with self._endpoint.translated():
+                async for chunk in chunks:
+                    for event in parser.feed(chunk):
+                        place.note(event)
+                        if event.data:
+                            self._take(event.data, request_id)
+                    if waiter.done():
+                        return
+        except ConnectionLost:
+            if place.last_id is None:
+                raise
+
+    async def _resume(self, request_id: RequestId, waiter: asyncio.Future[Raw], place: _Place) -> None:
+        """Ask for the rest of a stream that ended early, again and again while there is some."""
+        fruitless = 0
+        while not waiter.done() and place.last_id is not None and fruitless < _FRUITLESS:
+            await asyncio.sleep(place.retry)
+            before = place.last_id
+            headers = {**self._headers(self._version), "Accept": "text/event-stream", "Last-Event-ID": before}
+            try:
+                response = await self._endpoint.send("GET", headers, patient=True)
+            except ConnectionLost:
+                fruitless += 1
+                continue
+            chunks = response.aiter_bytes()
+            try:
+                await self._check(response, self._session)
+                await self._read_events(chunks, request_id, waiter, place)
+            finally:
+                await _discard(response, chunks)
+            fruitless = 0 if place.last_id != before else fruitless + 1
 
     async def _listen(self) -> None:
-        """Read what a handshake-era server says unasked, where it offers a stream for that."""
+        """Read what a handshake-era server says unasked, where it offers a stream for that, for as long as it does."""
+        place, pause = _Place(), 0.0
+        while True:
+            try:
+                heard = await self._listen_once(place)
+                if heard is None:
+                    return
+                pause = place.retry if heard else _longer(pause)
+            except ConnectionLost:
+                pause = _longer(pause)
+            await asyncio.sleep(pause)
+
+    async def _listen_once(self, place: _Place) -> bool | None:
+        """Hold one stream; whether anything came on it. None where the server offers none (any more)."""
         headers = {**self._headers(self._version), "Accept": "text/event-stream"}
+        if place.last_id is not None:
+            headers["Last-Event-ID"] = place.last_id
         response = await self._endpoint.send("GET", headers, patient=True)
         chunks = response.aiter_bytes()
+        heard = False
         try:
-            if response.status_code == 200:
-                parser = EventParser(self._max_bytes)
-                with self._endpoint.translated():
-                    async for chunk in chunks:
-                        for event in parser.feed(chunk):
-                            if event.data:
-                                self._take(event.data)
+            if response.status_code != 200:
+                return None
+            parser = EventParser(self._max_bytes)
+            with self._endpoint.translated():
+                async for chunk in chunks:
+                    heard = True
+                    for event in parser.feed(chunk):
+                        place.note(event)
+                        if event.data:
+                            self._take(event.data)
         finally:
             await _discard(response, chunks)
+        return heard
 
     def _take(self, data: bytes, request_id: RequestId | None = None) -> None:
         reply = self._inbox.take(data, request_id)
@@ -242,6 +319,11 @@ class HttpConnection:
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for."""
         _run(_quietly(work), self._asides)
+
+
+def _longer(pause: float) -> float:
+    """The next pause between two attempts: twice as long, up to a bound, and not at the same moment for everybody."""
+    return min(max(pause * 2, _RETRY), _MAX_RETRY) * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 def _run(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
