@@ -10,6 +10,7 @@ from bascule.version import VERSION
 
 if TYPE_CHECKING:
     from bascule.client.client import Client as Client
+    from bascule.client.connect import StdioCommand as StdioCommand
     from bascule.errors import BasculeError as BasculeError
     from bascule.errors import CallTimedOut as CallTimedOut
     from bascule.errors import ConfigError as ConfigError
@@ -88,6 +89,7 @@ _HOMES = {
     "Sample": "bascule.server.questions",
     "SamplingMessage": "bascule.wire.inputs",
     "Server": "bascule.server.app",
+    "StdioCommand": "bascule.client.connect",
     "TextContent": "bascule.wire.content",
     "ToolAnnotations": "bascule.wire.tools",
     "ToolError": "bascule.errors",

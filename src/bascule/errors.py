@@ -46,6 +46,8 @@ class MCPError(BasculeError):
     code: int = -32603
     status: int = 200
     request_id: str | int | None = None
+    retry_after: float | None = None
+    """Seconds after which the same may succeed, where the server has said so."""
 
     def __init__(self, message: str, *, code: int | None = None, data: Any = None, status: int | None = None) -> None:
         super().__init__(message)

@@ -149,6 +149,12 @@ class Posted:
             self._writer.write(b"0\r\n\r\n")
         await self._writer.drain()
 
+    async def chunk(self, message: Message) -> None:
+        """One more event of a stream that is open."""
+        data = b"event: message\ndata: " + json.dumps(message).encode() + b"\n\n"
+        self._writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+        await self._writer.drain()
+
     def hang_up(self) -> None:
         self._writer.close()
 

@@ -57,7 +57,7 @@ def test_headers_without_a_url_are_refused(target: Any) -> None:
 
 
 def test_a_server_object_is_reached_in_memory() -> None:
-    assert isinstance(opener(Server("x"), headers=None, env=None, cwd=None)(Inbox()), Caller)
+    assert isinstance(opener(Server("x"), headers=None, env=None, cwd=None).first(Inbox()), Caller)
 
 
 def test_an_unknown_era_is_refused() -> None:

@@ -430,11 +430,11 @@ async def test_cursors_are_signed_and_known_to_whoever_has_the_secret():
 
     async def cursor_of(app):
         async with Client(app) as client:
-            return (await client._call("tools/list", {})).next_cursor
+            return (await client.request("tools/list", {})).next_cursor
 
     async def second(app, cursor):
         async with Client(app) as client:
-            return (await client._call("tools/list", {"cursor": cursor})).tools[0].name
+            return (await client.request("tools/list", {"cursor": cursor})).tools[0].name
 
     cursor = await cursor_of(served("old secret"))
     assert await second(served("old secret"), cursor) == "b"

@@ -317,8 +317,8 @@ async def test_a_mounting_server_offers_the_skills_under_its_prefix_now_and_late
         servers[0].skills(folder)
     async with Client(servers[-1]) as client:
         assert "io.modelcontextprotocol/skills" in client.capabilities.extensions
-        first = await client._call("skills/list", {})
-        second = await client._call("skills/list", {"cursor": first["nextCursor"]})
+        first = await client.request("skills/list", {})
+        second = await client.request("skills/list", {"cursor": first["nextCursor"]})
         (alpha,), (beta,) = first["skills"], second["skills"]
         assert (alpha["uri"], beta["uri"]) == (f"skill://{below}alpha/SKILL.md", f"skill://{below}beta-2/SKILL.md")
         for file in alpha["resources"]:
@@ -326,21 +326,21 @@ async def test_a_mounting_server_offers_the_skills_under_its_prefix_now_and_late
             data = base64.b64decode(read.blob) if read.text is None else read.text.encode()
             assert (read.uri, len(data)) == (file["uri"], file["size"])
             assert file["digest"] == "sha256:" + hashlib.sha256(data).hexdigest()
-        assert (await client._call("skills/get", {"uri": beta["uri"]}))["skill"] == beta
-        inner = await client._call("resources/directory/read", {"uri": f"skill://{below}alpha/references/deep"})
+        assert (await client.request("skills/get", {"uri": beta["uri"]}))["skill"] == beta
+        inner = await client.request("resources/directory/read", {"uri": f"skill://{below}alpha/references/deep"})
         assert [one["uri"] for one in inner["resources"]] == [f"skill://{below}alpha/references/deep/a%20b.bin"]
         if below:
             with pytest.raises(MCPError):
-                await client._call("skills/get", {"uri": "skill://alpha/SKILL.md"})
+                await client.request("skills/get", {"uri": "skill://alpha/SKILL.md"})
             with pytest.raises(MCPError):
-                await client._call("resources/directory/read", {"uri": "skill://alpha"})
+                await client.request("resources/directory/read", {"uri": "skill://alpha"})
 
 
 async def test_mounting_leaves_the_skills_of_the_mounted_server_as_they_were(app):
     Server("outer").mount(app, prefix="own")
     async with Client(app) as client:
-        assert (await client._call("skills/list", {}))["skills"][0]["uri"] == "skill://alpha/SKILL.md"
-        found = await client._call("resources/directory/read", {"uri": "skill://alpha"})
+        assert (await client.request("skills/list", {}))["skills"][0]["uri"] == "skill://alpha/SKILL.md"
+        found = await client.request("resources/directory/read", {"uri": "skill://alpha"})
         assert found["resources"][0]["uri"] == "skill://alpha/SKILL.md"
 
 
@@ -354,9 +354,9 @@ async def test_a_directory_that_two_servers_fill_shows_what_both_have(folder, ap
     outer.mount(app)
     outer.mount(other, prefix="alpha")
     async with Client(outer) as client, Client(app) as inner:
-        found = await client._call("resources/directory/read", {"uri": "skill://alpha/references"})
+        found = await client.request("resources/directory/read", {"uri": "skill://alpha/references"})
         assert {one["uri"].rpartition("/")[2] for one in found["resources"]} == {"SKILL.md", "FORMS.md", "deep"}
-        own = await inner._call("resources/directory/read", {"uri": "skill://alpha/references"})
+        own = await inner.request("resources/directory/read", {"uri": "skill://alpha/references"})
         assert len(own["resources"]) == 1, "a page"
         assert own["resources"][0]["uri"] != "skill://alpha/references/SKILL.md"
 
@@ -385,10 +385,10 @@ async def test_nothing_hidden_is_offered_and_no_link_shows_it(folder):
     app.skills(folder)
     async with Client(app) as client:
         uris = [one.uri for one in await client.list_resources()]
-        skills = (await client._call("skills/list", {}))["skills"]
-        top = await client._call("resources/directory/read", {"uri": "skill://alpha"})
+        skills = (await client.request("skills/list", {}))["skills"]
+        top = await client.request("resources/directory/read", {"uri": "skill://alpha"})
         with pytest.raises(MCPError):
-            await client._call("resources/directory/read", {"uri": "skill://alpha/.git"})
+            await client.request("resources/directory/read", {"uri": "skill://alpha/.git"})
     assert sorted(file["uri"] for skill in skills for file in skill["resources"]) == sorted(uris)
     assert len(uris) == 4
     assert {one["uri"] for one in top["resources"]} == {"skill://alpha/SKILL.md", "skill://alpha/references"}

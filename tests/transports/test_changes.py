@@ -251,7 +251,7 @@ async def test_a_byte_stream_tells_a_client_that_has_shaken_hands(app, era):
     async with Client(app, era=era, on_notice=lambda method, params: told.put_nowait((method, params))) as client:
         await client.list_tools()
         if era == "legacy":
-            await client._call("resources/subscribe", {"uri": "note://a"})
+            await client.request("resources/subscribe", {"uri": "note://a"})
         app.notify_resource_updated("note://a")
         app.notify_list_changed("tools")
         if era == "legacy":

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -35,6 +35,13 @@ class StdioCommand(Struct, frozen=True):
 Target = Application | StdioCommand | str | os.PathLike[str] | Sequence[str]
 
 
+class Openers(NamedTuple):
+    """How to connect to a target, and how to one that knows only an older transport, where there is one."""
+
+    first: "Opener"
+    older: "Opener | None" = None
+
+
 class Opener(Protocol):
     """Makes a connection that reads into an inbox; it is not started yet."""
 
@@ -43,14 +50,15 @@ class Opener(Protocol):
 
 def opener(
     target: Any, *, headers: Mapping[str, str] | None, env: Mapping[str, str] | None, cwd: str | os.PathLike[str] | None
-) -> Opener:
+) -> Openers:
     """How to connect to `target`. `headers` go with every HTTP request; `env` and `cwd` are for a command.
 
     Raises TypeError for what is no target, ConfigError for a URL, header or command that cannot be used.
     """
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         connection = late("bascule.transports.http_client:HttpConnection")
-        return lambda inbox: connection(target, inbox, headers=headers)
+        older = _over(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {}))
+        return Openers(lambda inbox: connection(target, inbox, headers=headers), older)
     if headers:
         raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
     command = _command(target)
@@ -58,10 +66,10 @@ def opener(
         own = {**(command.env or {}), **(env or {})}
         words = [command.command, *command.args]
         stream = late("bascule.transports.spawn:SpawnStream")
-        return _over(lambda: stream(words, env=own, cwd=cwd if cwd is not None else command.cwd))
+        return Openers(_over(lambda: stream(words, env=own, cwd=cwd if cwd is not None else command.cwd)))
     if isinstance(target, Application):
         memory = late("bascule.transports.memory:connect")
-        return _over(lambda: memory(target, _make_seal()))
+        return Openers(_over(lambda: memory(target, _make_seal())))
     raise TypeError(
         f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
         "http:// or https://, a command (text, a list of words, or StdioCommand), or the path of a Python file"

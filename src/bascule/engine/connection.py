@@ -51,6 +51,11 @@ class Connection(Protocol):
     carries_headers: bool
     """Whether the headers of an Outbound reach the server."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended, so that no call can be made over it any more."""
+        ...
+
     async def start(self) -> None:
         """Open the connection. Raises ConnectionLost where the server cannot be reached."""
         ...

@@ -37,6 +37,11 @@ class Link:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended."""
+        return self._lost is not None
+
     def next_id(self) -> int:
         """An id that no request of this link has had."""
         self._last_id += 1

@@ -36,6 +36,11 @@ class Caller:
         self._inbox = inbox
         self._link = inbox.link
 
+    @property
+    def lost(self) -> bool:
+        """Whether the stream has ended."""
+        return self._link.lost
+
     async def start(self) -> None:
         """Open the stream. Raises ConnectionLost where the server cannot be reached."""
         self._inbox.reply = self._stream.write

@@ -40,6 +40,7 @@ _RETRY = 1.0
 _MAX_RETRY = 30.0
 """Seconds before a stream that ended early is asked for again, where the server does not say, and the most it may."""
 
+_MAX_DIGITS = 9
 _FRUITLESS = 5
 """How often in a row a stream may end without a new event before its call fails."""
 
@@ -66,6 +67,7 @@ class HttpConnection:
 
     probe_timeout: float | None = None
     carries_headers = True
+    lost = False
 
     def __init__(
         self,
@@ -282,12 +284,17 @@ class HttpConnection:
             frame = decode(await self._endpoint.read(response, _MAX_ERROR_BYTES))
         except MCPError:
             frame = None
+        wait = _seconds(response.headers.get("retry-after", ""))
         if frame is not None and frame.error is not UNSET:
-            raise received(frame.error, status)
+            refused = received(frame.error, status)
+            refused.retry_after = wait
+            raise refused
         phrase = f" {response.reason_phrase}" if response.reason_phrase else ""
-        raise MCPError(
+        refused = MCPError(
             f"The server at {self._endpoint.origin} answered HTTP {status}{phrase}", code=status, status=status
         )
+        refused.retry_after = wait
+        raise refused
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post what has no answer."""
@@ -319,6 +326,11 @@ class HttpConnection:
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for."""
         _run(_quietly(work), self._asides)
+
+
+def _seconds(text: str) -> float | None:
+    """What a Retry-After header says, in seconds; None for a date, which clocks would have to agree on."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else None
 
 
 def _longer(pause: float) -> float:

@@ -1,0 +1,241 @@
+"""A session with one server: opened, greeted and asked; and begun anew where the server has gone away.
+
+Calls that are under way when a connection ends fail with ConnectionLost and are never left hanging. The next call
+begins anew. What is safe to repeat is repeated: a few times, with growing pauses, and within the time that it has.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from bascule.client.connect import Openers
+from bascule.client.greeting import greet
+from bascule.client.inputs import Inputs
+from bascule.engine.asking import MAX_ROUNDS
+from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
+from bascule.engine.era import Outbound
+from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError
+from bascule.runtime.inbox import Inbox
+from bascule.wire.inputs import InputRequiredResult
+from bascule.wire.requests import LogLevel
+
+RETRIES = 2
+PAUSE = 0.25
+LONGEST_PAUSE = 30.0
+"""Seconds before the first repetition (twice as long before each further one), and the most a server may ask for."""
+
+_BUSY = frozenset({429, 502, 503, 504})
+"""HTTP statuses that say: not now."""
+
+_OLD = frozenset({400, 404, 405})
+"""HTTP statuses with which a server of the transport before this one refuses a POST."""
+
+
+class Session:
+    """Speaks to one server for one client."""
+
+    def __init__(
+        self,
+        openers: Openers,
+        introduction: Introduction,
+        inbox: Inbox,
+        inputs: Inputs,
+        *,
+        era: EraName | None,
+        timeout: float | None,
+        retries: int,
+    ) -> None:
+        self._openers = openers
+        self._introduction = introduction
+        self._inbox = inbox
+        self._inputs = inputs
+        self._era = era
+        self._timeout = timeout
+        self._retries = retries
+        self._anew = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._greeting: Greeting | None = None
+        self.log_level: LogLevel | None = None
+        """The least severe level of log messages that is wanted."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed."""
+        return self._connection is not None
+
+    @property
+    def greeting(self) -> Greeting:
+        """What the server said of itself. Raises RuntimeError before it was opened."""
+        if self._greeting is None:
+            raise RuntimeError("This client is not connected: use it inside 'async with'")
+        return self._greeting
+
+    async def open(self) -> None:
+        """Connect and greet. Raises ConnectionLost, CallTimedOut, or MCPError where the server refuses."""
+        self._connection, self._greeting = await self._connected()
+
+    async def close(self) -> None:
+        """Close the connection; calls under way fail with ConnectionLost."""
+        connection, self._connection, self._greeting = self._connection, None, None
+        try:
+            if connection is not None:
+                await connection.close()
+        finally:
+            self._inbox.close()
+            self._inbox.renew()
+
+    async def call(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        seconds: float | None = None,
+        *,
+        safe: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The result of a request, however often the server asks back; `seconds` (`math.inf` for no limit) hold for
+        each answer of the server. A `safe` request may be carried out twice. `headers` go along over HTTP.
+
+        Raises MCPError, ConnectionLost, CallTimedOut, ConfigError for headers that nothing carries.
+        """
+        result = await self._sent(method, params, seconds, safe, headers)
+        for _ in range(MAX_ROUNDS):
+            if not isinstance(result, InputRequiredResult):
+                return result
+            added = await self._inputs.answer_round(result)
+            result = await self._sent(method, {**params, **added}, seconds, safe, headers)
+        raise MCPError(f"The server asked back {MAX_ROUNDS} times and still did not answer {method}")
+
+    async def _sent(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        seconds: float | None,
+        safe: bool,
+        headers: Mapping[str, str] | None,
+    ) -> Any:
+        """One answer of the server, with what repetitions it takes."""
+        within = self._timeout if seconds is None else None if math.isinf(seconds) else seconds
+        clock = asyncio.get_running_loop().time
+        deadline = None if within is None else clock() + within
+        for attempt in count():
+            left = within if deadline is None or not attempt else max(deadline - clock(), 0.001)
+            try:
+                return await self._once(method, params, left, headers)
+            except CallTimedOut:
+                raise
+            except (ConnectionLost, MCPError) as wrong:
+                pause = self._pause_after(wrong, attempt) if safe else None
+                if pause is None or (deadline is not None and clock() + pause >= deadline):
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError
+
+    def _pause_after(self, wrong: ConnectionLost | MCPError, attempt: int) -> float | None:
+        """How long to wait before the next attempt; None where there must be none."""
+        if attempt >= self._retries or not self.is_open:
+            return None
+        pause: float = min(PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+        if isinstance(wrong, ConnectionLost):
+            return pause
+        asked = wrong.retry_after or 0.0
+        return asked + pause if wrong.status in _BUSY and asked <= LONGEST_PAUSE else None
+
+    async def _once(
+        self, method: str, params: Mapping[str, Any], within: float | None, headers: Mapping[str, str] | None
+    ) -> Any:
+        if self._anew.locked():
+            async with self._anew:
+                pass  # it is begun anew, and this call belongs to what comes of that
+        connection = self._connection
+        if connection is not None and connection.lost:
+            await self._begin_anew(connection)
+        greeting = self.greeting
+        try:
+            return await self._send(greeting, method, params, within, headers)
+        except SessionExpired:
+            await self._greet_again(greeting)
+        return await self._send(self.greeting, method, params, within, headers)
+
+    async def _send(
+        self,
+        greeting: Greeting,
+        method: str,
+        params: Mapping[str, Any],
+        within: float | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        connection = self._connection
+        if connection is None:
+            raise ConnectionLost("The client was closed")
+        outbound = greeting.era.prepare(method, params, self.log_level)
+        if headers:
+            if not connection.carries_headers:
+                raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
+            outbound = Outbound(outbound.params, {**headers, **outbound.headers})
+        return greeting.era.conclude(method, await connection.call(method, outbound, within))
+
+    async def _connected(self) -> tuple[Connection, Greeting]:
+        """A connection to a server that was greeted. Nothing is left open where that fails."""
+        era = self._era
+        first = self._openers.first
+        try:
+            return await self._greeted(first, era)
+        except ConnectionLost:
+            if era is not None or not self._probed:
+                raise
+            older, reason = first, None  # some servers of the handshake era end at any first message but theirs
+        except MCPError as refused:
+            if era == "modern" or self._openers.older is None or refused.status not in _OLD:
+                raise
+            older, reason = self._openers.older, refused
+        try:
+            return await self._greeted(older, "legacy")
+        except (MCPError, ConnectionLost):
+            if reason is not None:
+                raise reason from None  # what the newer transport said is what the user should read
+            raise
+
+    async def _greeted(self, opener: Any, era: EraName | None) -> tuple[Connection, Greeting]:
+        connection: Connection = opener(self._inbox)
+        self._probed = connection.probe_timeout is not None
+        try:
+            await connection.start()
+            greeting = await greet(connection, self._introduction, era, self._timeout)
+        except BaseException:
+            await connection.close()
+            self._inbox.renew()
+            raise
+        self._openers = Openers(opener)
+        self._era = greeting.name
+        return connection, greeting
+
+    async def _begin_anew(self, lost: Connection) -> None:
+        """Connect again in place of a connection that has ended; one task does so for all."""
+        async with self._anew:
+            if self._connection is not lost:
+                return
+            await lost.close()
+            self._inbox.renew()
+            connection, greeting = await self._connected()
+            if not self.is_open:  # closed meanwhile
+                await connection.close()
+                raise ConnectionLost("The client was closed")
+            self._connection, self._greeting = connection, greeting
+            await self._restore()
+
+    async def _greet_again(self, expired: Greeting) -> None:
+        """Open a new session in place of one that the server has ended; one task does so for all."""
+        async with self._anew:
+            if self._greeting is not expired or self._connection is None:
+                return
+            self._greeting = await greet(self._connection, self._introduction, expired.name, self._timeout)
+            await self._restore()
+
+    async def _restore(self) -> None:
+        """Say again what a server of the handshake era is told once."""
+        if self.log_level is not None and self.greeting.name == "legacy":
+            await self._send(self.greeting, "logging/setLevel", {"level": self.log_level}, self._timeout)
