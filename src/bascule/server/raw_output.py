@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
+from bascule.checks.json_schema import RawSchema, TooHeavy
 from bascule.server.argument import FAULTS
-from bascule.server.raw_schema import RawSchema, TooHeavy
 from bascule.server.results import Output, encoded
 from bascule.wire.content import TextContent
 from bascule.wire.jsonrpc import MAX_DEPTH, too_deep

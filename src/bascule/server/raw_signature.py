@@ -11,11 +11,11 @@ import jsonschema_rs
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from bascule.checks.json_schema import MASK, RawSchema, TooHeavy
 from bascule.errors import DeclarationError, InvalidArguments
 from bascule.server.argument import FAULTS, scalar_of, takes_scalar_text
 from bascule.server.parameters import Asked, Declared, declaration_of, doc_of, is_coroutine_function
 from bascule.server.problems import Problems, at, got
-from bascule.server.raw_schema import MASK, RawSchema, TooHeavy
 from bascule.server.signature import Parameter
 from bascule.wire.tools import JSONSchema
 

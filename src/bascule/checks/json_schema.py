@@ -10,10 +10,11 @@ from typing import Any, Final, NoReturn
 import jsonschema_rs
 import msgspec
 
+from bascule.checks.schema_places import DIALECTS, Places, Unresolved
+from bascule.checks.schema_steps import MAX_CHAIN, Circular, heaviest, lightest, steps, weight
 from bascule.errors import DeclarationError
-from bascule.server.schema_places import DIALECTS, Places, Unresolved
-from bascule.server.schema_steps import MAX_CHAIN, Circular, heaviest, lightest, steps, weight
-from bascule.wire.tools import JSONSchema
+
+JSONSchema = dict[str, Any]
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 100

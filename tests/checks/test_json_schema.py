@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bascule.checks.json_schema import MAX_BYTES, MAX_DEPTH, MAX_SUBSCHEMAS, RawSchema, TooHeavy
+from bascule.checks.schema_steps import MAX_CHAIN
 from bascule.errors import DeclarationError
-from bascule.server.raw_schema import MAX_BYTES, MAX_DEPTH, MAX_SUBSCHEMAS, RawSchema, TooHeavy
-from bascule.server.schema_steps import MAX_CHAIN
 
 DIALECTS = {
     "2020-12": "https://json-schema.org/draft/2020-12/schema",

@@ -10,8 +10,8 @@ import re
 from collections import Counter
 from typing import Any, Final
 
-from bascule.server.pattern_steps import pattern_steps
-from bascule.server.schema_places import DIALECT, Part, Places, Schema, parts, walk
+from bascule.checks.pattern_steps import pattern_steps
+from bascule.checks.schema_places import DIALECT, Part, Places, Schema, parts, walk
 
 MAX_CHAIN: Final = 200
 """How many places may lead to one another in a row, references followed: the validator's stack grows with them."""

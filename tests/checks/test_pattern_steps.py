@@ -2,7 +2,7 @@
 
 import pytest
 
-from bascule.server.pattern_steps import pattern_steps
+from bascule.checks.pattern_steps import pattern_steps
 
 COMMON = pattern_steps("^[a-z]+$")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bascule.server.schema_places import Places, parts
-from bascule.server.schema_steps import CEILING, MAX_CHAIN, Circular, heaviest, lightest, steps, weight
+from bascule.checks.schema_places import Places, parts
+from bascule.checks.schema_steps import CEILING, MAX_CHAIN, Circular, heaviest, lightest, steps, weight
 
 NAMES = ("a", "b", "c")
 LEAVES = st.sampled_from([{"type": "integer"}, {"minLength": 1}, {"enum": [1, "a", [2]]}, {}, {"pattern": "^a"}])
