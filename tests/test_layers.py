@@ -52,6 +52,7 @@ ALLOWED: dict[str, frozenset[str] | set[str]] = {
 }
 
 LATE_USERS = (
+    "client/outputs.py",
     "__init__.py",
     "serve.py",
     "client/connect.py",

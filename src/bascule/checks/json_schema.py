@@ -42,13 +42,14 @@ class TooHeavy(Exception):
 class RawSchema:
     """A schema, ready to check values.
 
-    Raises DeclarationError for a schema without "type": "object" at its root, and for one that is no JSON, not valid,
-    too large, too costly, of an unknown dialect, or in need of a document from elsewhere.
+    Raises DeclarationError for a schema without "type": "object" at its root (but for one that is not `rooted` there),
+    and for one that is no JSON, not valid, too large, too costly, of an unknown dialect, or in need of a document from
+    elsewhere.
     """
 
-    def __init__(self, given: Any, *, what: str, part: str) -> None:
+    def __init__(self, given: Any, *, what: str, part: str, rooted: bool = True) -> None:
         self._named = f"{what}: the {part}"
-        if not isinstance(given, dict) or given.get("type") != "object":
+        if not isinstance(given, dict) or (rooted and given.get("type") != "object"):
             raise DeclarationError(f'{self._named} must be a dict whose "type" is "object"')
         form = self._plain(given)
         places = Places(form)

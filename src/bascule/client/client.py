@@ -5,17 +5,21 @@ result with `is_error`. Leaving the `async with` closes what entering it has ope
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 from msgspec import UNSET
 
+from bascule.client.cache import ResponseCache
 from bascule.client.connect import Target, opener
 from bascule.client.inputs import Inputs, OnElicit, OnRoots, OnSample
+from bascule.client.outputs import Outputs
+from bascule.client.outputs import into as made_into
 from bascule.client.session import RETRIES, Session
+from bascule.client.subscriptions import Change, Wanted, subscribe
 from bascule.engine.connection import EraName, Introduction
 from bascule.errors import HeaderMismatch, MCPError
 from bascule.runtime.inbox import Inbox
@@ -27,6 +31,8 @@ from bascule.wire.prompts import GetPromptResult, Prompt
 from bascule.wire.requests import Implementation, LogLevel
 from bascule.wire.resources import ReadResourceResult, Resource, ResourceTemplate
 from bascule.wire.tools import CallToolResult, Tool
+
+T = TypeVar("T")
 
 TIMEOUT = 60.0
 MAX_PAGES = 1000
@@ -76,6 +82,10 @@ class Client:
         self._tokens = count(1)
         self._repeatable: set[str] = set()
         """The tools that were listed as such that may be called twice."""
+        self._outputs = Outputs()
+        self._cache = ResponseCache()
+        self._inbox.overhearing.add(self._cache.note)
+        self._session.on_anew.append(self.forget)
 
     @property
     def era(self) -> EraName:
@@ -118,6 +128,7 @@ class Client:
         """All tools, from as many pages as there are."""
         tools: list[Tool] = await self._list("tools/list", "tools")
         self._repeatable = {tool.name for tool in tools if _says_repeatable(tool)}
+        self._outputs.learn(tools)
         return tools
 
     async def list_resources(self) -> list[Resource]:
@@ -132,19 +143,66 @@ class Client:
         """All prompts."""
         return await self._list("prompts/list", "prompts")
 
+    def iter_tools(self) -> AsyncIterator[Tool]:
+        """The tools one by one; further pages are asked for as they are needed."""
+        return self._each("tools/list", "tools")
+
+    def iter_resources(self) -> AsyncIterator[Resource]:
+        """The resources one by one."""
+        return self._each("resources/list", "resources")
+
+    def iter_resource_templates(self) -> AsyncIterator[ResourceTemplate]:
+        """The templates one by one."""
+        return self._each("resources/templates/list", "resource_templates")
+
+    def iter_prompts(self) -> AsyncIterator[Prompt]:
+        """The prompts one by one."""
+        return self._each("prompts/list", "prompts")
+
+    async def list_page(self, method: str, cursor: str | None = None) -> Any:
+        """One page of a list (`tools/list`, …), with its `next_cursor`, None on the last."""
+        return await self._kept(method, {} if cursor is None else {"cursor": cursor})
+
+    @overload
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = ...,
+        *,
+        into: None = ...,
+        timeout: float | None = ...,  # noqa: ASYNC109
+        on_progress: OnProgress | None = ...,
+        meta: Mapping[str, Any] | None = ...,
+        headers: Mapping[str, str] | None = ...,
+    ) -> CallToolResult: ...
+    @overload
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = ...,
+        *,
+        into: type[T],
+        timeout: float | None = ...,  # noqa: ASYNC109
+        on_progress: OnProgress | None = ...,
+        meta: Mapping[str, Any] | None = ...,
+        headers: Mapping[str, str] | None = ...,
+    ) -> T: ...
     async def call_tool(
         self,
         name: str,
         arguments: Mapping[str, Any] | None = None,
         *,
+        into: Any = None,
         timeout: float | None = None,  # noqa: ASYNC109
         on_progress: OnProgress | None = None,
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> CallToolResult:
+    ) -> Any:
         """Call a tool. A tool that fails gives a result with `is_error`, which is not raised.
 
-        `structured_content` of the result is None where the tool gave none.
+        `structured_content` of the result is None where the tool gave none. It is held against the output schema that
+        the tool was listed with. With `into` (a struct, dataclass, TypedDict, pydantic model, or any type that JSON
+        can hold) the value itself is returned, as that type, and a failure of the tool is raised as ToolError.
         `timeout` (seconds; `math.inf` for no limit) replaces the client's; `on_progress` gets progress, total and
         message, all of them before this returns; `meta` goes into its `_meta`, `headers` into its HTTP headers.
         """
@@ -152,16 +210,18 @@ class Client:
         if meta:
             params["_meta"] = dict(meta)
         if on_progress is None:
-            return await self._call_tool(params, timeout, headers)
-        token = next(self._tokens)
-        params["_meta"] = {**(meta or {}), "progressToken": token}
-        courier = self._inbox.watch(token, on_progress)
-        try:
             result = await self._call_tool(params, timeout, headers)
-            await courier.finish()
-        finally:
-            self._inbox.unwatch(token)
-        return result
+        else:
+            token = next(self._tokens)
+            params["_meta"] = {**(meta or {}), "progressToken": token}
+            courier = self._inbox.watch(token, on_progress)
+            try:
+                result = await self._call_tool(params, timeout, headers)
+                await courier.finish()
+            finally:
+                self._inbox.unwatch(token)
+        self._outputs.check(name, result)
+        return result if into is None else made_into(into, name, result)
 
     async def _call_tool(
         self, params: dict[str, Any], seconds: float | None, headers: Mapping[str, str] | None
@@ -172,6 +232,7 @@ class Client:
         try:
             result = await call()
         except HeaderMismatch:
+            await self.forget()
             await self.list_tools()  # where it is learnt what the headers of a call must repeat
             result = await call()
         if result.structured_content is UNSET:
@@ -180,7 +241,7 @@ class Client:
 
     async def read_resource(self, uri: str) -> ReadResourceResult:
         """Read a resource."""
-        result: ReadResourceResult = await self._session.call("resources/read", {"uri": uri})
+        result: ReadResourceResult = await self._kept("resources/read", {"uri": uri})
         return result
 
     async def get_prompt(self, name: str, arguments: Mapping[str, str] | None = None) -> GetPromptResult:
@@ -208,6 +269,27 @@ class Client:
         result: CompleteResult = await self._session.call("completion/complete", params)
         return result.completion
 
+    def subscribe(
+        self,
+        resources: Sequence[str] = (),
+        *,
+        tools: bool = False,
+        prompts: bool = False,
+        resource_list: bool = False,
+        tasks: Sequence[str] = (),
+    ) -> AsyncIterator[Change]:
+        """What changes from now on: resources by URI, the lists of tools, prompts and resources, tasks by id.
+
+        Goes on after an interruption, with what may have been missed. Ends with the client, or when the iterator is
+        closed (`contextlib.aclosing`). Raises MCPError where the server refuses.
+        """
+        wanted = Wanted(tuple(resources), tools, prompts, resource_list, tuple(tasks))
+        return subscribe(self._session, self._inbox, wanted)
+
+    async def forget(self) -> None:
+        """Ask the server again for what it allowed to keep."""
+        self._cache.clear()
+
     async def request(self, method: str, params: Mapping[str, Any] | None = None, *, safe: bool = False) -> Any:
         """Any request, of an extension for instance; its result as it came, or as a struct where the method is known.
 
@@ -226,20 +308,34 @@ class Client:
         self._session.log_level = level
 
     async def _list(self, method: str, items: str) -> list[Any]:
-        found: list[Any] = []
+        return [one async for one in self._each(method, items)]
+
+    async def _each(self, method: str, items: str) -> AsyncIterator[Any]:
+        """The members of a list, page by page."""
         params: dict[str, Any] = {}
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
-            page = await self._session.call(method, params)
-            found.extend(getattr(page, items))
+            page = await self._kept(method, params)
+            for one in getattr(page, items):
+                yield one
             cursor = page.next_cursor
             if cursor is None:
-                return found
+                return
             if cursor in seen:
                 raise MCPError(f"The server's answers to {method} go in a circle: a cursor came twice")
             seen.add(cursor)
             params = {"cursor": cursor}
         raise MCPError(f"The server's answers to {method} do not end: {MAX_PAGES} pages came")
+
+    async def _kept(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The answer to a request, from the cache where the server has allowed that."""
+        found = self._cache.get(method, params)
+        if found is None:
+            seen = self._cache.changes
+            found = await self._session.call(method, params)
+            if seen == self._cache.changes:
+                self._cache.put(method, params, found)
+        return found
 
 
 def _says_repeatable(tool: Tool) -> bool:

@@ -5,9 +5,10 @@ begins anew. What is safe to repeat is repeated: a few times, with growing pause
 """
 
 import asyncio
+import logging
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -17,10 +18,13 @@ from bascule.client.inputs import Inputs
 from bascule.engine.asking import MAX_ROUNDS
 from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
 from bascule.engine.era import Outbound
-from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError
+from bascule.errors import BasculeError, CallTimedOut, ConfigError, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.wire.inputs import InputRequiredResult
+from bascule.wire.jsonrpc import RequestId
 from bascule.wire.requests import LogLevel
+
+log = logging.getLogger("bascule")
 
 RETRIES = 2
 PAUSE = 0.25
@@ -32,6 +36,10 @@ _BUSY = frozenset({429, 502, 503, 504})
 
 _OLD = frozenset({400, 404, 405})
 """HTTP statuses with which a server of the transport before this one refuses a POST."""
+
+
+Extras = tuple[Mapping[str, str] | None, Callable[[RequestId], None] | None]
+"""Further HTTP headers of a request, and who is told its id."""
 
 
 class Session:
@@ -58,8 +66,12 @@ class Session:
         self._anew = asyncio.Lock()
         self._connection: Connection | None = None
         self._greeting: Greeting | None = None
+        self._closed = asyncio.Event()
+        self._told: set[asyncio.Task[None]] = set()
         self.log_level: LogLevel | None = None
         """The least severe level of log messages that is wanted."""
+        self.on_anew: list[Callable[[], Awaitable[None]]] = []
+        """What is to be done when the session was begun anew."""
 
     @property
     def is_open(self) -> bool:
@@ -75,11 +87,23 @@ class Session:
 
     async def open(self) -> None:
         """Connect and greet. Raises ConnectionLost, CallTimedOut, or MCPError where the server refuses."""
+        self._closed.clear()
         self._connection, self._greeting = await self._connected()
+
+    def listen(self) -> None:
+        """Hear what the server says unasked, from now on."""
+        self._inbox.unasked = True
+        if self._connection is not None:
+            self._connection.listen()
+
+    async def until_closed(self) -> None:
+        """Return when the session is closed."""
+        await self._closed.wait()
 
     async def close(self) -> None:
         """Close the connection; calls under way fail with ConnectionLost."""
         connection, self._connection, self._greeting = self._connection, None, None
+        self._closed.set()
         try:
             if connection is not None:
                 await connection.close()
@@ -95,18 +119,20 @@ class Session:
         *,
         safe: bool = True,
         headers: Mapping[str, str] | None = None,
+        begun: Callable[[RequestId], None] | None = None,
     ) -> Any:
         """The result of a request, however often the server asks back; `seconds` (`math.inf` for no limit) hold for
-        each answer of the server. A `safe` request may be carried out twice. `headers` go along over HTTP.
+        each answer of the server. A `safe` request may be carried out twice. `headers` go along over HTTP; `begun` is
+        told the id of each message that is sent.
 
         Raises MCPError, ConnectionLost, CallTimedOut, ConfigError for headers that nothing carries.
         """
-        result = await self._sent(method, params, seconds, safe, headers)
+        result = await self._sent(method, params, seconds, safe, (headers, begun))
         for _ in range(MAX_ROUNDS):
             if not isinstance(result, InputRequiredResult):
                 return result
             added = await self._inputs.answer_round(result)
-            result = await self._sent(method, {**params, **added}, seconds, safe, headers)
+            result = await self._sent(method, {**params, **added}, seconds, safe, (headers, begun))
         raise MCPError(f"The server asked back {MAX_ROUNDS} times and still did not answer {method}")
 
     async def _sent(
@@ -115,7 +141,7 @@ class Session:
         params: Mapping[str, Any],
         seconds: float | None,
         safe: bool,
-        headers: Mapping[str, str] | None,
+        extras: Extras,
     ) -> Any:
         """One answer of the server, with what repetitions it takes."""
         within = self._timeout if seconds is None else None if math.isinf(seconds) else seconds
@@ -124,7 +150,7 @@ class Session:
         for attempt in count():
             left = within if deadline is None or not attempt else max(deadline - clock(), 0.001)
             try:
-                return await self._once(method, params, left, headers)
+                return await self._once(method, params, left, extras)
             except CallTimedOut:
                 raise
             except (ConnectionLost, MCPError) as wrong:
@@ -144,9 +170,7 @@ class Session:
         asked = wrong.retry_after or 0.0
         return asked + pause if wrong.status in _BUSY and asked <= LONGEST_PAUSE else None
 
-    async def _once(
-        self, method: str, params: Mapping[str, Any], within: float | None, headers: Mapping[str, str] | None
-    ) -> Any:
+    async def _once(self, method: str, params: Mapping[str, Any], within: float | None, extras: Extras) -> Any:
         if self._anew.locked():
             async with self._anew:
                 pass  # it is begun anew, and this call belongs to what comes of that
@@ -155,10 +179,10 @@ class Session:
             await self._begin_anew(connection)
         greeting = self.greeting
         try:
-            return await self._send(greeting, method, params, within, headers)
+            return await self._send(greeting, method, params, within, extras)
         except SessionExpired:
             await self._greet_again(greeting)
-        return await self._send(self.greeting, method, params, within, headers)
+        return await self._send(self.greeting, method, params, within, extras)
 
     async def _send(
         self,
@@ -166,8 +190,9 @@ class Session:
         method: str,
         params: Mapping[str, Any],
         within: float | None,
-        headers: Mapping[str, str] | None = None,
+        extras: Extras = (None, None),
     ) -> Any:
+        headers, begun = extras
         connection = self._connection
         if connection is None:
             raise ConnectionLost("The client was closed")
@@ -176,7 +201,7 @@ class Session:
             if not connection.carries_headers:
                 raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
             outbound = Outbound(outbound.params, {**headers, **outbound.headers})
-        return greeting.era.conclude(method, await connection.call(method, outbound, within))
+        return greeting.era.conclude(method, await connection.call(method, outbound, within, begun))
 
     async def _connected(self) -> tuple[Connection, Greeting]:
         """A connection to a server that was greeted. Nothing is left open where that fails."""
@@ -226,6 +251,7 @@ class Session:
                 raise ConnectionLost("The client was closed")
             self._connection, self._greeting = connection, greeting
             await self._restore()
+        self._tell_anew()
 
     async def _greet_again(self, expired: Greeting) -> None:
         """Open a new session in place of one that the server has ended; one task does so for all."""
@@ -234,8 +260,22 @@ class Session:
                 return
             self._greeting = await greet(self._connection, self._introduction, expired.name, self._timeout)
             await self._restore()
+        self._tell_anew()
+
+    def _tell_anew(self) -> None:
+        for again in self.on_anew:
+            task = asyncio.get_running_loop().create_task(_quietly(again()))
+            self._told.add(task)
+            task.add_done_callback(self._told.discard)
 
     async def _restore(self) -> None:
         """Say again what a server of the handshake era is told once."""
         if self.log_level is not None and self.greeting.name == "legacy":
             await self._send(self.greeting, "logging/setLevel", {"level": self.log_level}, self._timeout)
+
+
+async def _quietly(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except BasculeError as wrong:
+        log.warning("what the server was told before could not be told again: %s", wrong)

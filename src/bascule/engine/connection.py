@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from bascule.engine.era import ClientEra, Outbound
 from bascule.errors import ConnectionLost
+from bascule.wire.jsonrpc import RequestId
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import ClientCapabilities, Implementation
 
@@ -60,8 +61,10 @@ class Connection(Protocol):
         """Open the connection. Raises ConnectionLost where the server cannot be reached."""
         ...
 
-    async def call(self, method: str, outbound: Outbound, within: float | None) -> Raw:
-        """Send a request and return its result.
+    async def call(
+        self, method: str, outbound: Outbound, within: float | None, begun: Callable[[RequestId], None] | None = None
+    ) -> Raw:
+        """Send a request and return its result; `begun` is told its id before it leaves.
 
         Raises the server's error as MCPError, CallTimedOut after `within` seconds, ConnectionLost when the connection
         ends first. A call that times out or is cancelled is cancelled at the server too.
@@ -70,6 +73,10 @@ class Connection(Protocol):
 
     async def notify(self, method: str, outbound: Outbound) -> None:
         """Send a notification."""
+        ...
+
+    def listen(self) -> None:
+        """Hear what the server says unasked from now on, where that needs anything; once it was greeted."""
         ...
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ Source: the specification, basic/transports/stdio and basic/patterns/cancellatio
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
@@ -46,7 +47,9 @@ class Caller:
         self._inbox.reply = self._stream.write
         await self._stream.start(self._take, self._lose)
 
-    async def call(self, method: str, outbound: Outbound, within: float | None) -> Raw:
+    async def call(
+        self, method: str, outbound: Outbound, within: float | None, begun: Callable[[RequestId], None] | None = None
+    ) -> Raw:
         """Send a request and return its result.
 
         Raises MCPError (the server's error), CallTimedOut or ConnectionLost. A call that is cut off is cancelled at the
@@ -56,6 +59,8 @@ class Caller:
         request_id = self._link.next_id()
         line = encode(Request(method, outbound.params, request_id))
         self._link.open(request_id, waiter)
+        if begun is not None:
+            begun(request_id)
         reason = "The caller was cancelled"
         try:
             async with asyncio.timeout(within):
@@ -73,6 +78,9 @@ class Caller:
         """Send a notification."""
         self._stream.write(encode(Request(method, outbound.params)))
         await self._stream.drain()
+
+    def listen(self) -> None:
+        """All comes on the one stream."""
 
     async def close(self) -> None:
         """End the stream; calls under way fail with ConnectionLost."""

@@ -28,8 +28,19 @@ from bascule.wire.jsonrpc import (
     is_batch,
     split_batch,
 )
-from bascule.wire.notices import CANCELLED, MESSAGE, PROGRESS, CancelledParams, LogMessageParams, ProgressParams
+from bascule.wire.notices import (
+    CANCELLED,
+    MESSAGE,
+    PROGRESS,
+    SUBSCRIPTION_KEY,
+    CancelledParams,
+    LogMessageParams,
+    ProgressParams,
+)
 from bascule.wire.requests import ProgressToken
+
+Hear = Callable[[str, Any], None]
+"""Takes a notice: its method and parameters."""
 
 MAX_ASKED = 100
 """How many questions of the server may be open at once."""
@@ -75,12 +86,18 @@ class Inbox:
         self._logs = None if on_log is None else Courier(on_log)
         self._notices = None if on_notice is None else Courier(on_notice)
         self._progress: dict[ProgressToken, Courier] = {}
+        self.subscriptions: dict[RequestId, Hear] = {}
+        """Who hears the notices of a listening request, by its id."""
+        self.overhearing: set[Hear] = set()
+        """Who hears all notices that are no progress and no log message."""
+        self.unasked = False
+        """Whether somebody waits for what a server says unasked, besides the callbacks."""
 
     @property
     def listened(self) -> bool:
         """Whether somebody wants what a server says or asks outside of its answers."""
         answers = self._inputs is not None and self._inputs.any
-        return answers or self._logs is not None or self._notices is not None
+        return answers or self._logs is not None or self._notices is not None or self.unasked
 
     def renew(self) -> None:
         """Forget a connection that has ended: its successor has ids of its own."""
@@ -178,8 +195,18 @@ class Inbox:
         elif method == MESSAGE:
             if self._logs is not None:
                 self._logs.deliver(_decode_message(raw))
-        elif self._notices is not None:
-            self._notices.deliver(method, msgspec.json.decode(raw))
+        elif self.subscriptions or self.overhearing or self._notices is not None:
+            self._tell(method, msgspec.json.decode(raw))
+
+    def _tell(self, method: str, params: Any) -> None:
+        meta = params.get("_meta") if isinstance(params, dict) else None
+        subscription = meta.get(SUBSCRIPTION_KEY) if isinstance(meta, dict) else None
+        if isinstance(subscription, (str, int)) and (hear := self.subscriptions.get(subscription)) is not None:
+            hear(method, params)
+        for hear in tuple(self.overhearing):
+            hear(method, params)
+        if self._notices is not None:
+            self._notices.deliver(method, params)
 
 
 def _answer(request_id: RequestId, method: str) -> Response | ErrorResponse:

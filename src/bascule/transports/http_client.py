@@ -10,7 +10,7 @@ Source: the specification, basic/transports/streamable-http, and its handshake-e
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
 import httpx2
@@ -89,12 +89,15 @@ class HttpConnection:
         self._version: Mapping[str, str] = {}
         self._asides: set[asyncio.Task[None]] = set()
         self._drains: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Nothing to open: HTTP connects with the first request."""
         self._inbox.reply = lambda body: self._aside(self._post(body, self._headers(self._version)))
 
-    async def call(self, method: str, outbound: Outbound, within: float | None) -> Raw:
+    async def call(
+        self, method: str, outbound: Outbound, within: float | None, begun: Callable[[RequestId], None] | None = None
+    ) -> Raw:
         """Post a request and return its result.
 
         Raises the server's error as MCPError, also one that is only an HTTP status (which is its code then),
@@ -104,6 +107,8 @@ class HttpConnection:
         request_id = self._link.next_id()
         body = encode(Request(method, outbound.params, request_id))
         self._link.open(request_id, waiter)
+        if begun is not None:
+            begun(request_id)
         try:
             async with asyncio.timeout(within):
                 await self._exchange(method, request_id, waiter, body, outbound.headers)
@@ -125,7 +130,12 @@ class HttpConnection:
         """Post a notification. Raises as `call` does where the server refuses it."""
         await self._post(encode(Request(method, outbound.params)), self._headers(outbound.headers))
         if method == INITIALIZED and self._inbox.listened:
-            _run(_quietly(self._listen()), self._drains)
+            self.listen()
+
+    def listen(self) -> None:
+        """Hear what a handshake-era server says unasked, on a stream of its own."""
+        if self._handshaken and (self._listening is None or self._listening.done()):
+            self._listening = _run(_quietly(self._listen()), self._drains)
 
     async def close(self) -> None:
         """Say what is still to be said, end the session, and close all connections."""
@@ -338,10 +348,11 @@ def _longer(pause: float) -> float:
     return min(max(pause * 2, _RETRY), _MAX_RETRY) * random.uniform(0.75, 1.25)  # noqa: S311
 
 
-def _run(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+def _run(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
     task = asyncio.get_running_loop().create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    return task
 
 
 async def _stop(tasks: set[asyncio.Task[None]]) -> None:
