@@ -11,6 +11,7 @@ from bascule.version import VERSION
 if TYPE_CHECKING:
     from bascule.client.client import Client as Client
     from bascule.client.connect import StdioCommand as StdioCommand
+    from bascule.client.many import Clients as Clients
     from bascule.errors import BasculeError as BasculeError
     from bascule.errors import CallTimedOut as CallTimedOut
     from bascule.errors import ConfigError as ConfigError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bascule.errors import MCPError as MCPError
     from bascule.errors import NotAnswered as NotAnswered
     from bascule.errors import ResourceNotFound as ResourceNotFound
+    from bascule.errors import ServerUnavailable as ServerUnavailable
     from bascule.errors import ToolError as ToolError
     from bascule.server.app import Server as Server
     from bascule.server.context import Context as Context
@@ -63,6 +65,7 @@ _HOMES = {
     "CallTimedOut": "bascule.errors",
     "CallToolResult": "bascule.wire.tools",
     "Client": "bascule.client.client",
+    "Clients": "bascule.client.many",
     "ConfigError": "bascule.errors",
     "ConnectionLost": "bascule.errors",
     "ContentBlock": "bascule.wire.content",
@@ -89,6 +92,7 @@ _HOMES = {
     "Sample": "bascule.server.questions",
     "SamplingMessage": "bascule.wire.inputs",
     "Server": "bascule.server.app",
+    "ServerUnavailable": "bascule.errors",
     "StdioCommand": "bascule.client.connect",
     "TextContent": "bascule.wire.content",
     "ToolAnnotations": "bascule.wire.tools",

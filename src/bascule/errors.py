@@ -10,7 +10,8 @@
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
     │   └── InvalidArguments  NotAnswered  Declined
     ├── ConnectionLost        the peer went away (client side)
-    └── CallTimedOut          the peer did not answer in time (client side)
+    ├── CallTimedOut          the peer did not answer in time (client side)
+    └── ServerUnavailable     of many servers, one that is not connected was asked for (client side)
 
 Raise inside, translate once at the edge. Messages are one sentence for the reader, never a stack trace or a path.
 Codes: specification 2026-07-28, basic/index, "Error Codes"; JSON-RPC 2.0, section 5.1.
@@ -176,3 +177,9 @@ class ConnectionLost(BasculeError, ConnectionError):
 
 class CallTimedOut(BasculeError, TimeoutError):
     """The peer did not answer within the time allowed; the call was cancelled."""
+
+
+class ServerUnavailable(BasculeError, KeyError):
+    """None of the connected servers has this name: it is unknown, disabled, or failed; the sentence says which, why."""
+
+    __str__ = Exception.__str__  # that of KeyError would quote the sentence

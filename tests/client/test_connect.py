@@ -14,7 +14,7 @@ from bascule.runtime.inbox import Inbox
 from bascule.server.app import Server
 
 
-@pytest.mark.parametrize("target", [None, 5, b"server", {"command": "x"}, [1, 2], object()])
+@pytest.mark.parametrize("target", [None, 5, b"server", [1, 2], object()])
 def test_what_is_no_target_is_a_type_error(target: Any) -> None:
     with pytest.raises(TypeError, match="give it a server object, a URL"):
         Client(target)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from bascule.client.entries import Entry, read_entry
 from bascule.engine.application import Application
 from bascule.engine.connection import Connection, Stream
 from bascule.engine.ports import MakeSeal
@@ -32,7 +33,7 @@ class StdioCommand(Struct, frozen=True):
     cwd: str | None = None
 
 
-Target = Application | StdioCommand | str | os.PathLike[str] | Sequence[str]
+Target = Application | StdioCommand | str | os.PathLike[str] | Sequence[str] | Mapping[str, Any] | Entry
 
 
 class Openers(NamedTuple):
@@ -55,6 +56,11 @@ def opener(
 
     Raises TypeError for what is no target, ConfigError for a URL, header or command that cannot be used.
     """
+    if isinstance(target, Mapping):
+        target = read_entry(target)
+    if isinstance(target, Entry):
+        headers = {**target.headers, **(headers or {})}
+        target = target.url or StdioCommand(target.command, target.args, target.env, target.cwd)
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         connection = late("bascule.transports.http_client:HttpConnection")
         older = _over(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {}))
@@ -72,7 +78,8 @@ def opener(
         return Openers(_over(lambda: memory(target, _make_seal())))
     raise TypeError(
         f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
-        "http:// or https://, a command (text, a list of words, or StdioCommand), or the path of a Python file"
+        "http:// or https://, a command (text, a list of words, or StdioCommand), the path of a Python file, or an "
+        "entry of an mcpServers file"
     )
 
 
