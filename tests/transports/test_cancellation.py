@@ -17,12 +17,14 @@ FORM = {**META, PREFIX + "logLevel": "debug"}
 class Request:
     """One request to an ASGI application, its connection in the test's hands."""
 
+    METHOD = "POST"
+
     def __init__(self, app, message, given):
         self.sent = []
         self._gone = asyncio.get_running_loop().create_future()
         self._body = [{"type": "http.request", "body": line(message), "more_body": False}]
         pairs = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **given}.items()]
-        scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": pairs}
+        scope = {"type": "http", "method": self.METHOD, "path": "/mcp", "headers": pairs}
         self.task = asyncio.create_task(app(scope, self._receive, self._send))
 
     async def _receive(self):

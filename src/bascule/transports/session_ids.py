@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2s
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -47,7 +47,7 @@ class _Ticket(Struct, array_like=True, frozen=True):
     nonce: bytes
 
 
-class _Ended(NamedTuple):
+class _Ended(Struct, frozen=True, gc=False):
     """A session that was ended: when it was issued, and until when that must be remembered."""
 
     issued: float
@@ -58,7 +58,7 @@ _encode_ticket = msgspec.msgpack.Encoder().encode
 _decode_ticket = msgspec.msgpack.Decoder(_Ticket).decode
 
 
-class _Used(NamedTuple):
+class _Used(Struct, frozen=True, gc=False):
     """When a session was issued, and when it was used last."""
 
     issued: float
@@ -162,7 +162,7 @@ class SessionIds:
         """Note that a session was used until now."""
         used = self._used.get(conversation.key)
         if used is not None:
-            self._used[conversation.key] = used._replace(last=self._clock())
+            self._used[conversation.key] = _Used(used.issued, self._clock())
             self._used.move_to_end(conversation.key)
 
     def _use(self, key: str, issued: float, now: float) -> None:
