@@ -63,3 +63,8 @@ def test_a_server_object_is_reached_in_memory() -> None:
 def test_an_unknown_era_is_refused() -> None:
     with pytest.raises(ValueError, match="'modern', 'legacy' or None"):
         Client("x", era="new")  # type: ignore[arg-type]
+
+
+def test_a_command_shows_no_secret() -> None:
+    command = StdioCommand("serve", ["--token", "hush"], {"KEY": "hush"})
+    assert repr(command) == "StdioCommand('serve')"

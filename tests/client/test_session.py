@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bascule import Client, StdioCommand
+from bascule import Client, Clients, StdioCommand
 from bascule.client import session
 from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError
 from tests.client.scripted import Posted, http, legacy, modern, speaking
@@ -195,6 +195,14 @@ async def test_headers_of_one_call_go_with_it_alone() -> None:
     assert with_it.headers["x-trace"] == "1"
     assert with_it.headers["mcp-method"] == "tools/call", "what the protocol says stands"
     assert "x-trace" not in without.headers
+
+
+async def test_of_many_servers_one_is_called_like_any() -> None:
+    flaky = Flaky(0, hang_up)
+    async with http(flaky) as server, Clients({"one": server.url}) as clients:
+        assert await clients.call_tool("one", "x", into=int, headers={"X-Trace": "1"}) == 3
+    (call,) = [one for one in server.posted if one.message.get("method") == "tools/call"]
+    assert call.headers["x-trace"] == "1"
 
 
 async def test_headers_need_something_that_carries_them(command: StdioCommand) -> None:

@@ -32,6 +32,10 @@ class StdioCommand(Struct, frozen=True):
     env: Mapping[str, str] | None = None
     cwd: str | None = None
 
+    def __repr__(self) -> str:
+        """The command alone: arguments and environment may hold secrets."""
+        return f"StdioCommand({self.command!r})"
+
 
 Target = Application | StdioCommand | str | os.PathLike[str] | Sequence[str] | Mapping[str, Any] | Entry
 

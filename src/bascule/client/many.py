@@ -22,7 +22,7 @@ from bascule.client.tool_names import joined_names
 from bascule.engine.connection import EraName
 from bascule.errors import ConfigError, ConnectionLost, MCPError, MethodNotFound, ServerUnavailable
 from bascule.version import VERSION
-from bascule.wire.tools import CallToolResult, Tool
+from bascule.wire.tools import Tool
 
 log = logging.getLogger("bascule")
 
@@ -196,9 +196,13 @@ class Clients(Mapping[str, Client]):
         timeout: float | None = None,  # noqa: ASYNC109
         on_progress: OnProgress | None = None,
         meta: Mapping[str, Any] | None = None,
-    ) -> CallToolResult:
+        headers: Mapping[str, str] | None = None,
+        into: Any = None,
+    ) -> Any:
         """Call a tool of one server, as `Client.call_tool` does. Raises ServerUnavailable where it is not connected."""
-        return await self[server].call_tool(name, arguments, timeout=timeout, on_progress=on_progress, meta=meta)
+        return await self[server].call_tool(
+            name, arguments, into=into, timeout=timeout, on_progress=on_progress, meta=meta, headers=headers
+        )
 
     @property
     def _connected(self) -> dict[str, Client]:
