@@ -10,6 +10,7 @@ import pytest
 from bascule import Client, Clients, StdioCommand
 from bascule.client import session
 from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError
+from bascule.transports import sse_client
 from tests.client.scripted import Posted, http, legacy, modern, speaking
 
 TOOLS = {"tools": [{"name": "x", "inputSchema": {"type": "object"}}]}
@@ -80,7 +81,7 @@ async def test_a_tool_that_says_so_is_repeated_once_it_is_known(hints: Any) -> N
         flaky.left = 1
         with pytest.raises(ConnectionLost):
             await client.call_tool("x")
-        await client.list_tools()
+        assert [tool.name async for tool in client.iter_tools()] == ["x"]
         flaky.left = 2
         assert (await client.call_tool("x")).content[0].text == "3"
 
@@ -246,6 +247,17 @@ async def test_a_server_of_the_older_transport_is_found_and_spoken_to() -> None:
         with pytest.raises(ConnectionLost):
             while True:
                 await client.call_tool("x")
+
+
+async def test_a_stream_that_names_no_endpoint_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(posted: Posted) -> None:
+        await (posted.events(end=False) if posted.verb == "GET" else posted.send(status=405))
+
+    monkeypatch.setattr(sse_client.SseStream.__init__, "__defaults__", (1.0, 0.05, 1000))
+    async with http(silent) as server:
+        with pytest.raises(MCPError, match="405"):
+            async with Client(server.url, timeout=5):
+                pass
 
 
 async def test_messages_are_sent_to_no_other_origin() -> None:

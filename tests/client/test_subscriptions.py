@@ -98,3 +98,13 @@ async def test_a_server_that_tells_of_nothing_is_an_error() -> None:
         with pytest.raises(MCPError, match="none of the changes"):
             async with asyncio.timeout(10):
                 await anext(changes)
+
+
+@ERAS
+async def test_each_subscriber_hears_its_own_and_leaving_takes_nothing_from_the_others(app: Server, era: Any) -> None:
+    async with Client(app, era=era) as client, aclosing(client.subscribe(["note://a"])) as one:
+        await heard(one, lambda: app.notify_resource_updated("note://a"))
+        async with aclosing(client.subscribe(["note://a", "note://b"])) as two:
+            assert (await heard(two, lambda: app.notify_resource_updated("note://b"))).uri == "note://b"
+        change = await heard(one, lambda: app.notify_resource_updated("note://a"))
+        assert change.uri == "note://a", "nothing of the other's came before"

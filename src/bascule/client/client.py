@@ -16,10 +16,11 @@ from msgspec import UNSET
 from bascule.client.cache import ResponseCache
 from bascule.client.connect import Target, opener
 from bascule.client.inputs import Inputs, OnElicit, OnRoots, OnSample
-from bascule.client.outputs import Outputs
+from bascule.client.outputs import KnownTools
 from bascule.client.outputs import into as made_into
 from bascule.client.session import RETRIES, Session
 from bascule.client.subscriptions import Change, Wanted, subscribe
+from bascule.engine.answers import ToolsPage
 from bascule.engine.connection import EraName, Introduction
 from bascule.errors import HeaderMismatch, MCPError
 from bascule.runtime.inbox import Inbox
@@ -80,9 +81,7 @@ class Client:
         self._inbox = Inbox(on_log, on_notice, inputs)
         self._session = Session(openers, introduction, self._inbox, inputs, era=era, timeout=timeout, retries=retries)
         self._tokens = count(1)
-        self._repeatable: set[str] = set()
-        """The tools that were listed as such that may be called twice."""
-        self._outputs = Outputs()
+        self._tools = KnownTools()
         self._cache = ResponseCache()
         self._inbox.overhearing.add(self._cache.note)
         self._session.on_anew.append(self.forget)
@@ -126,10 +125,7 @@ class Client:
 
     async def list_tools(self) -> list[Tool]:
         """All tools, from as many pages as there are."""
-        tools: list[Tool] = await self._list("tools/list", "tools")
-        self._repeatable = {tool.name for tool in tools if _says_repeatable(tool)}
-        self._outputs.learn(tools)
-        return tools
+        return await self._list("tools/list", "tools")
 
     async def list_resources(self) -> list[Resource]:
         """All resources with a fixed URI."""
@@ -220,14 +216,14 @@ class Client:
                 await courier.finish()
             finally:
                 self._inbox.unwatch(token)
-        self._outputs.check(name, result)
+        self._tools.check(name, result)
         return result if into is None else made_into(into, name, result)
 
     async def _call_tool(
         self, params: dict[str, Any], seconds: float | None, headers: Mapping[str, str] | None
     ) -> CallToolResult:
         result: CallToolResult
-        safe = params["name"] in self._repeatable
+        safe = params["name"] in self._tools.repeatable
         call = partial(self._session.call, "tools/call", params, seconds, safe=safe, headers=headers)
         try:
             result = await call()
@@ -333,11 +329,8 @@ class Client:
         if found is None:
             seen = self._cache.changes
             found = await self._session.call(method, params)
+            if isinstance(found, ToolsPage):
+                self._tools.learn(found.tools)
             if seen == self._cache.changes:
                 self._cache.put(method, params, found)
         return found
-
-
-def _says_repeatable(tool: Tool) -> bool:
-    hints = tool.annotations
-    return hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET
 
 from bascule.errors import DeclarationError, MCPError, ToolError
 from bascule.late import late
@@ -26,17 +25,26 @@ _PYDANTIC = "__get_pydantic_core_schema__"
 _WRAPPED = {"result"}
 
 
-class Outputs:
-    """The output schemas of the tools that a server has listed."""
+class KnownTools:
+    """What the tools that a server has listed say of themselves."""
 
     def __init__(self) -> None:
         self._given: dict[str, JSONSchema] = {}
         self._ready: dict[str, Any] = {}
+        self.repeatable: set[str] = set()
+        """Those that may be called twice: they say that they read only, or that once more changes nothing."""
 
     def learn(self, tools: Iterable[Tool]) -> None:
-        """Hold results against these from now on, and against no others."""
-        self._given = {tool.name: tool.output_schema for tool in tools if isinstance(tool.output_schema, dict)}
-        self._ready.clear()
+        """Believe this of these tools from now on."""
+        for tool in tools:
+            self.repeatable.discard(tool.name)
+            self._given.pop(tool.name, None)
+            self._ready.pop(tool.name, None)
+            hints = tool.annotations
+            if hints is not None and (hints.read_only_hint or hints.idempotent_hint):
+                self.repeatable.add(tool.name)
+            if isinstance(tool.output_schema, dict):
+                self._given[tool.name] = tool.output_schema
 
     def check(self, name: str, result: CallToolResult) -> None:
         """Raise MCPError for a result that does not fit the schema its tool was listed with; a failure need not."""
@@ -47,7 +55,7 @@ class Outputs:
         value = result.structured_content
         if schema is None:
             return
-        if value is UNSET or value is None:
+        if value is None:
             raise MCPError(f"The server's result of the tool {name!r} has none of the structure that the tool promises")
         try:
             fits = schema.fits(value, msgspec.json.encode(value))
@@ -79,7 +87,7 @@ def into(kind: type[T], name: str, result: CallToolResult) -> T:
         words = [block.text for block in result.content if isinstance(block, TextContent)]
         raise ToolError("\n".join(words) or f"The tool {name!r} failed and did not say why")
     value = result.structured_content
-    if value is UNSET or value is None:
+    if value is None:
         value = _said(kind, name, result)
     reason: Exception | None = None
     for candidate in (value, value["result"]) if isinstance(value, dict) and value.keys() == _WRAPPED else (value,):

@@ -7,9 +7,8 @@ begins anew. What is safe to repeat is repeated: a few times, with growing pause
 import asyncio
 import logging
 import math
-import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import count
 from typing import Any
 
 from bascule.client.connect import Openers
@@ -18,8 +17,9 @@ from bascule.client.inputs import Inputs
 from bascule.engine.asking import MAX_ROUNDS
 from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
 from bascule.engine.era import Outbound
-from bascule.errors import BasculeError, CallTimedOut, ConfigError, ConnectionLost, MCPError
+from bascule.errors import BasculeError, ConfigError, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
+from bascule.runtime.pauses import LONGEST, pause_before
 from bascule.wire.inputs import InputRequiredResult
 from bascule.wire.jsonrpc import RequestId
 from bascule.wire.requests import LogLevel
@@ -28,8 +28,7 @@ log = logging.getLogger("bascule")
 
 RETRIES = 2
 PAUSE = 0.25
-LONGEST_PAUSE = 30.0
-"""Seconds before the first repetition (twice as long before each further one), and the most a server may ask for."""
+"""Seconds before the first repetition."""
 
 _BUSY = frozenset({429, 502, 503, 504})
 """HTTP statuses that say: not now."""
@@ -68,6 +67,10 @@ class Session:
         self._greeting: Greeting | None = None
         self._closed = asyncio.Event()
         self._told: set[asyncio.Task[None]] = set()
+        self._probed = False
+        """Whether the last greeting began with a message that some servers of the handshake era die of."""
+        self.subscribed: Counter[str] = Counter()
+        """How many listen to each resource, at a server of the handshake era."""
         self.log_level: LogLevel | None = None
         """The least severe level of log messages that is wanted."""
         self.on_anew: list[Callable[[], Awaitable[None]]] = []
@@ -104,6 +107,8 @@ class Session:
         """Close the connection; calls under way fail with ConnectionLost."""
         connection, self._connection, self._greeting = self._connection, None, None
         self._closed.set()
+        for task in self._told:
+            task.cancel()
         try:
             if connection is not None:
                 await connection.close()
@@ -147,28 +152,27 @@ class Session:
         within = self._timeout if seconds is None else None if math.isinf(seconds) else seconds
         clock = asyncio.get_running_loop().time
         deadline = None if within is None else clock() + within
-        for attempt in count():
-            left = within if deadline is None or not attempt else max(deadline - clock(), 0.001)
+        attempt, left = 0, within
+        while True:
             try:
                 return await self._once(method, params, left, extras)
-            except CallTimedOut:
-                raise
             except (ConnectionLost, MCPError) as wrong:
                 pause = self._pause_after(wrong, attempt) if safe else None
                 if pause is None or (deadline is not None and clock() + pause >= deadline):
                     raise
             await asyncio.sleep(pause)
-        raise AssertionError
+            attempt += 1
+            left = None if deadline is None else max(deadline - clock(), 0.001)
 
     def _pause_after(self, wrong: ConnectionLost | MCPError, attempt: int) -> float | None:
         """How long to wait before the next attempt; None where there must be none."""
         if attempt >= self._retries or not self.is_open:
             return None
-        pause: float = min(PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = pause_before(attempt, PAUSE)
         if isinstance(wrong, ConnectionLost):
             return pause
         asked = wrong.retry_after or 0.0
-        return asked + pause if wrong.status in _BUSY and asked <= LONGEST_PAUSE else None
+        return asked + pause if wrong.status in _BUSY and asked <= LONGEST else None
 
     async def _once(self, method: str, params: Mapping[str, Any], within: float | None, extras: Extras) -> Any:
         if self._anew.locked():
@@ -219,7 +223,7 @@ class Session:
             older, reason = self._openers.older, refused
         try:
             return await self._greeted(older, "legacy")
-        except (MCPError, ConnectionLost):
+        except BasculeError:
             if reason is not None:
                 raise reason from None  # what the newer transport said is what the user should read
             raise

@@ -9,7 +9,6 @@ Source: specification 2026-07-28, basic/patterns/subscriptions; 2025-11-25, serv
 import asyncio
 import logging
 import math
-import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Literal
@@ -17,9 +16,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from bascule.client.session import LONGEST_PAUSE, PAUSE, Session
+from bascule.client.session import PAUSE, Session
 from bascule.errors import BasculeError, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
+from bascule.runtime.pauses import pause_before
 from bascule.wire.jsonrpc import RequestId
 from bascule.wire.notices import (
     ACKNOWLEDGED,
@@ -95,8 +95,8 @@ class Changes:
         kind = _LISTS.get(method)
         if kind is not None and getattr(self._wanted, kind):
             self.put(Change(kind))
-        elif method == RESOURCE_UPDATED and given.get("uri") is not None:
-            self.put(Change("resource", str(given["uri"])))
+        elif method == RESOURCE_UPDATED and str(given.get("uri")).startswith(self._wanted.uris):
+            self.put(Change("resource", str(given["uri"])))  # what it begins with: it may be a part of what is wanted
         elif method == TASK_CHANGED and given.get("taskId") in self._wanted.tasks:
             self.put(Change("task", str(given["taskId"]), given))
 
@@ -150,7 +150,7 @@ class _Listening:
         self._wanted = wanted
         self._changes = changes
         self._granted = False
-        self._pause = 0.0
+        self._attempts = 0
 
     async def run(self) -> None:
         """Listen until the client is closed. Raises ConnectionLost then, and MCPError where the server refuses."""
@@ -163,8 +163,8 @@ class _Listening:
             except MCPError as refused:
                 if not self._granted or refused.status < _SERVERS_FAULT:
                     raise
-            self._pause = min(max(self._pause * 2, PAUSE), LONGEST_PAUSE)
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(pause_before(self._attempts, PAUSE))
+            self._attempts += 1
 
     async def _once(self) -> None:
         opened: list[RequestId] = []
@@ -188,7 +188,7 @@ class _Listening:
             for change in self._wanted.everything():
                 self._changes.put(change)
         self._granted = True
-        self._pause = 0.0
+        self._attempts = 0
 
 
 def _check_granted(given: Any, asked: dict[str, Any], changes: Changes) -> None:
@@ -212,6 +212,7 @@ async def _overhear(session: Session, inbox: Inbox, wanted: Wanted, changes: Cha
         for uri in wanted.uris:
             await session.call("resources/subscribe", {"uri": uri})
 
+    session.subscribed.update(wanted.uris)
     inbox.overhearing.add(changes.take)
     session.on_anew.append(again)
     try:
@@ -222,6 +223,7 @@ async def _overhear(session: Session, inbox: Inbox, wanted: Wanted, changes: Cha
     finally:
         inbox.overhearing.discard(changes.take)
         session.on_anew.remove(again)
-        for uri in wanted.uris if session.is_open else ():
+        session.subscribed.subtract(wanted.uris)
+        for uri in [uri for uri in wanted.uris if session.is_open and not session.subscribed[uri]]:
             with suppress(BasculeError, RuntimeError):
                 await session.call("resources/unsubscribe", {"uri": uri}, PATIENCE)

@@ -14,6 +14,9 @@ from msgspec import Raw, Struct
 DEFAULT_KEY = re.compile(r"q[0-9]+")
 """The keys of questions that were given none."""
 
+ANSWER_TIMEOUT = 600.0
+"""Seconds that a client has to answer a question over a back channel."""
+
 MAX_ROUNDS = 16
 """How often one request may be asked back."""
 

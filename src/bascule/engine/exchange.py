@@ -184,16 +184,19 @@ class Guard(Protocol):
 
 def check_capabilities(exchange: Exchange, questions: Mapping[str, Question]) -> None:
     """Raise MissingCapability unless the client can answer all of these."""
-    missing: dict[str, Any] = {}
-    for question in questions.values():
-        if not exchange.peer.can(question.capability):
-            family, _, detail = question.capability.partition(".")
-            missing.setdefault(family, {}).update({detail: {}} if detail and detail != "form" else {})
-    if len(missing.get("elicitation", {})) and not exchange.peer.can("elicitation") and _asks_form(questions):
-        missing["elicitation"]["form"] = {}  # without details, a declaration means forms; beside another, it does not
-    if missing:
-        raise MissingCapability(missing)
+    lacked = [question.capability for question in questions.values() if not exchange.peer.can(question.capability)]
+    if lacked:
+        details: dict[str, set[str]] = {}
+        for capability in lacked:
+            family, _, detail = capability.partition(".")
+            details.setdefault(family, set()).add(detail or _PLAIN.get(family, ""))
+        raise MissingCapability({family: _spelled(wanted) for family, wanted in details.items()})
 
 
-def _asks_form(questions: Mapping[str, Question]) -> bool:
-    return any(question.capability == "elicitation" for question in questions.values())
+_PLAIN = {"elicitation": "form"}
+"""What a family means where nothing more is said."""
+
+
+def _spelled(details: set[str]) -> dict[str, Any]:
+    """The details as a capability declares them; a form alone needs no word."""
+    return {} if details == {"form"} else {detail: {} for detail in sorted(details) if detail}

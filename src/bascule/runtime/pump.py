@@ -19,6 +19,7 @@ from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from bascule.engine.application import Application
+from bascule.engine.asking import ANSWER_TIMEOUT
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import Conversation, Exchange, Principal
 from bascule.engine.hub import LISTS
@@ -43,9 +44,6 @@ MAX_QUEUED_BYTES = 32 * 1024 * 1024
 """How long those that wait and are longer than HEAVY may be in all, before reading pauses."""
 
 HEAVY = 64 * 1024
-
-ANSWER_TIMEOUT = 600.0
-"""Seconds that a client has to answer a question."""
 
 Answered = Callable[[bytes | None], None]
 """Takes the answer to one request, or None where there will be none. Called once."""

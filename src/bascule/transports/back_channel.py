@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from bascule.engine.asking import ANSWER_TIMEOUT
 from bascule.engine.exchange import Conversation
 from bascule.engine.link import Link
 from bascule.engine.ports import Random
@@ -18,9 +19,6 @@ from bascule.errors import ConnectionLost, NotAnswered
 from bascule.transports.http_reply import Reply
 from bascule.wire.jsonrpc import Frame, Request, RequestId, encode
 from bascule.wire.notices import CANCELLED, CancelledParams
-
-ANSWER_TIMEOUT = 600.0
-"""Seconds that a client has to answer a question."""
 
 MAX_QUESTIONS = 100
 """How many questions of one session may be open at once."""

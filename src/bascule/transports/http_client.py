@@ -9,7 +9,6 @@ Source: the specification, basic/transports/streamable-http, and its handshake-e
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from bascule.engine.era import Outbound
 from bascule.engine.framing import Event, EventParser
 from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
+from bascule.runtime.pauses import pause_before
 from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
 from bascule.wire.jsonrpc import Request, RequestId, decode, encode
 from bascule.wire.notices import CANCELLED, INITIALIZED, CancelledParams
@@ -228,16 +228,16 @@ class HttpConnection:
 
     async def _listen(self) -> None:
         """Read what a handshake-era server says unasked, where it offers a stream for that, for as long as it does."""
-        place, pause = _Place(), 0.0
+        place, failures = _Place(), 0
         while True:
             try:
                 heard = await self._listen_once(place)
-                if heard is None:
-                    return
-                pause = place.retry if heard else _longer(pause)
             except ConnectionLost:
-                pause = _longer(pause)
-            await asyncio.sleep(pause)
+                heard = False
+            if heard is None:
+                return
+            failures = 0 if heard else failures + 1
+            await asyncio.sleep(place.retry if heard else pause_before(failures, _RETRY))
 
     async def _listen_once(self, place: _Place) -> bool | None:
         """Hold one stream; whether anything came on it. None where the server offers none (any more)."""
@@ -341,11 +341,6 @@ class HttpConnection:
 def _seconds(text: str) -> float | None:
     """What a Retry-After header says, in seconds; None for a date, which clocks would have to agree on."""
     return float(text) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else None
-
-
-def _longer(pause: float) -> float:
-    """The next pause between two attempts: twice as long, up to a bound, and not at the same moment for everybody."""
-    return min(max(pause * 2, _RETRY), _MAX_RETRY) * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 def _run(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:

@@ -12,7 +12,7 @@ import httpx2
 
 from bascule.engine.connection import MAX_REPLY_BYTES
 from bascule.engine.framing import EventParser
-from bascule.errors import BasculeError, ConnectionLost, MCPError
+from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
 from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
 
 MAX_WAITING = 1000
@@ -38,7 +38,6 @@ class SseStream:
         self._url = url
         self._user_headers = headers
         self._timeouts = (connect_timeout, read_timeout)
-        self._max_bytes = max_bytes
         self._source = Endpoint(url, headers, *self._timeouts)
         self._sink: Endpoint | None = None
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
@@ -65,12 +64,15 @@ class SseStream:
                 code=status,
                 status=status,
             )
-        self._chunks = self._response.aiter_bytes()
-        async with asyncio.timeout(self._timeouts[1]):
-            target = await self._endpoint()
-        self._sink = self._posts_to(target)
+        chunks = self._chunks = self._response.aiter_bytes()
+        try:
+            async with asyncio.timeout(self._timeouts[1]):
+                target = await self._endpoint(chunks)
+        except TimeoutError:
+            raise CallTimedOut(f"The server at {self._source.origin} opened a stream and named no endpoint") from None
+        sink = self._sink = self._posts_to(target)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._read()), loop.create_task(self._post())]
+        self._tasks = [loop.create_task(self._read(chunks)), loop.create_task(self._post(sink))]
 
     def write(self, line: bytes) -> None:
         """Send one message; nothing on a stream that has ended."""
@@ -98,10 +100,10 @@ class SseStream:
         if self._sink is not None:
             await self._sink.close()
 
-    async def _endpoint(self) -> str:
+    async def _endpoint(self, chunks: AsyncGenerator[bytes, None]) -> str:
         """Where messages are to be posted, as the first event says."""
         with self._source.translated():
-            async for chunk in self._chunks or ():  # type: ignore[union-attr]
+            async for chunk in chunks:
                 for event in self._parser.feed(chunk):
                     if event.event == "endpoint":
                         return event.data.decode(errors="replace").strip()
@@ -120,10 +122,10 @@ class SseStream:
             )
         return sink
 
-    async def _read(self) -> None:
+    async def _read(self, chunks: AsyncGenerator[bytes, None]) -> None:
         try:
             with self._source.translated():
-                async for chunk in self._chunks or ():  # type: ignore[union-attr]
+                async for chunk in chunks:
                     for event in self._parser.feed(chunk):
                         if event.event in (None, "message") and event.data and self._on_line is not None:
                             self._on_line(event.data)
@@ -131,9 +133,8 @@ class SseStream:
         except BasculeError as wrong:
             self._end(wrong)
 
-    async def _post(self) -> None:
-        sink = self._sink
-        while sink is not None:
+    async def _post(self, sink: Endpoint) -> None:
+        while True:
             line = await self._outgoing.get()
             self._room.set()
             try:
