@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from bascule.engine.asking import Dialogue, Question
 from bascule.engine.hub import Listener
+from bascule.engine.policy import Kind, Policy
 from bascule.errors import MissingCapability, NotAnswered
 from bascule.wire.jsonrpc import Request, RequestId
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel, ProgressToken, RequestParams
@@ -124,10 +125,19 @@ class Conversation:
 
 
 class Feature(Protocol):
-    """A tool, resource or prompt as guards see it."""
+    """A tool, resource or prompt as guards see it. `address` is what callers ask for: a name, a URI or its template."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def policy(self) -> Policy: ...
 
 
 class Exchange(Struct, kw_only=True, eq=False):

@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct
 from bascule.engine.application import Mirrored
 from bascule.engine.exchange import Exchange, Handler
 from bascule.engine.mirrored import mirrored_of
+from bascule.engine.policy import PLAIN, Kind, Policy
 from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
 from bascule.guards import fold
 from bascule.server.asked import answers_to
@@ -73,6 +74,15 @@ class ToolFeature(Struct, frozen=True):
     definition: Tool
     handler: Handler
     mirrored: tuple[Mirrored, ...] = ()
+    policy: Policy = PLAIN
+
+    @property
+    def kind(self) -> Kind:
+        return "tool"
+
+    @property
+    def address(self) -> str:
+        return self.name
 
 
 class ResourceFeature(Struct, frozen=True):
@@ -81,6 +91,15 @@ class ResourceFeature(Struct, frozen=True):
     name: str
     definition: Resource
     handler: Handler
+    policy: Policy = PLAIN
+
+    @property
+    def kind(self) -> Kind:
+        return "resource"
+
+    @property
+    def address(self) -> str:
+        return self.definition.uri
 
 
 class TemplateFeature(Struct, frozen=True):
@@ -92,6 +111,15 @@ class TemplateFeature(Struct, frozen=True):
     handler: Handler
     lister: Callable[[Exchange], Awaitable[list[Resource]]] | None = None
     completions: Completions = NOTHING
+    policy: Policy = PLAIN
+
+    @property
+    def kind(self) -> Kind:
+        return "template"
+
+    @property
+    def address(self) -> str:
+        return self.definition.uri_template
 
 
 class PromptFeature(Struct, frozen=True):
@@ -101,6 +129,15 @@ class PromptFeature(Struct, frozen=True):
     definition: Prompt
     handler: Handler
     completions: Completions = NOTHING
+    policy: Policy = PLAIN
+
+    @property
+    def kind(self) -> Kind:
+        return "prompt"
+
+    @property
+    def address(self) -> str:
+        return self.name
 
 
 Feature = ToolFeature | ResourceFeature | TemplateFeature | PromptFeature
