@@ -21,7 +21,7 @@ from bascule.client.outputs import into as made_into
 from bascule.client.session import RETRIES, Session
 from bascule.client.subscriptions import Change, Wanted, subscribe
 from bascule.engine.answers import ToolsPage
-from bascule.engine.connection import EraName, Introduction
+from bascule.engine.connection import EraName, Introduction, OnWire
 from bascule.errors import HeaderMismatch, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.version import VERSION
@@ -60,6 +60,7 @@ class Client:
         on_elicit: OnElicit | None = None,
         on_sample: OnSample | None = None,
         on_roots: OnRoots | None = None,
+        on_wire: OnWire | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         retries: int = RETRIES,
@@ -70,12 +71,12 @@ class Client:
         reads, tools that say so) is repeated up to `retries` times.
         `on_log` gets the server's log messages, `on_notice` the method and parameters of its other notifications; both
         may be async. `on_elicit`, `on_sample` and `on_roots` answer what the server asks while it works on a call, and
-        declare that this client can. Raises TypeError for what is no target, ConfigError for one that cannot be used as
-        written.
+        declare that this client can. `on_wire` is shown every message that passes, with all its secrets. Raises
+        TypeError for what is no target, ConfigError for one that cannot be used as written.
         """
         if era not in {None, "modern", "legacy"}:
             raise ValueError(f"era must be 'modern', 'legacy' or None, not {era!r}")
-        openers = opener(target, headers=headers, env=env, cwd=cwd)
+        openers = opener(target, headers=headers, env=env, cwd=cwd, on_wire=on_wire)
         inputs = Inputs(on_elicit, on_sample, on_roots)
         introduction = Introduction(Implementation(name, version), inputs.capabilities())
         self._inbox = Inbox(on_log, on_notice, inputs)

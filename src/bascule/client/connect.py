@@ -16,12 +16,13 @@ from msgspec import Struct
 
 from bascule.client.entries import Entry, read_entry
 from bascule.engine.application import Application
-from bascule.engine.connection import Connection, Stream
+from bascule.engine.connection import Connection, OnWire, Stream
 from bascule.engine.ports import MakeSeal
 from bascule.errors import ConfigError
 from bascule.late import late
 from bascule.runtime.caller import Caller
 from bascule.runtime.inbox import Inbox
+from bascule.runtime.watched import WatchedStream
 
 
 class StdioCommand(Struct, frozen=True):
@@ -54,11 +55,17 @@ class Opener(Protocol):
 
 
 def opener(
-    target: Any, *, headers: Mapping[str, str] | None, env: Mapping[str, str] | None, cwd: str | os.PathLike[str] | None
+    target: Any,
+    *,
+    headers: Mapping[str, str] | None,
+    env: Mapping[str, str] | None,
+    cwd: str | os.PathLike[str] | None,
+    on_wire: OnWire | None = None,
 ) -> Openers:
     """How to connect to `target`. `headers` go with every HTTP request; `env` and `cwd` are for a command.
 
-    Raises TypeError for what is no target, ConfigError for a URL, header or command that cannot be used.
+    `on_wire` is shown every message. Raises TypeError for what is no target, ConfigError for a URL, header or
+    command that cannot be used.
     """
     if isinstance(target, Mapping):
         target = read_entry(target)
@@ -67,8 +74,8 @@ def opener(
         target = target.url or StdioCommand(target.command, target.args, target.env, target.cwd)
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         connection = late("bascule.transports.http_client:HttpConnection")
-        older = _over(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {}))
-        return Openers(lambda inbox: connection(target, inbox, headers=headers), older)
+        older = _over(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {}), on_wire)
+        return Openers(lambda inbox: connection(target, inbox, headers=headers, on_wire=on_wire), older)
     if headers:
         raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
     command = _command(target)
@@ -76,10 +83,11 @@ def opener(
         own = {**(command.env or {}), **(env or {})}
         words = [command.command, *command.args]
         stream = late("bascule.transports.spawn:SpawnStream")
-        return Openers(_over(lambda: stream(words, env=own, cwd=cwd if cwd is not None else command.cwd)))
+        place = cwd if cwd is not None else command.cwd
+        return Openers(_over(lambda: stream(words, env=own, cwd=place), on_wire))
     if isinstance(target, Application):
         memory = late("bascule.transports.memory:connect")
-        return Openers(_over(lambda: memory(target, _make_seal())))
+        return Openers(_over(lambda: memory(target, _make_seal()), on_wire))
     raise TypeError(
         f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
         "http:// or https://, a command (text, a list of words, or StdioCommand), the path of a Python file, or an "
@@ -87,10 +95,10 @@ def opener(
     )
 
 
-def _over(stream: Any) -> Opener:
+def _over(stream: Any, on_wire: OnWire | None) -> Opener:
     def connect(inbox: Inbox) -> Connection:
         opened: Stream = stream()
-        return Caller(opened, inbox)
+        return Caller(opened if on_wire is None else WatchedStream(opened, on_wire), inbox)
 
     return connect
 

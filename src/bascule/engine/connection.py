@@ -3,7 +3,7 @@
 Knows shapes only. A transport offers a Stream or a Connection; an era's `greet` speaks over a Connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
@@ -18,6 +18,17 @@ EraName = Literal["modern", "legacy"]
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """How large one message from a server may be, where nothing else was said."""
+
+
+class Head(Struct, frozen=True):
+    """What HTTP says before a message: its first line, and the headers that are about the message."""
+
+    line: str
+    headers: Mapping[str, str]
+
+
+OnWire = Callable[[bool, bytes, Head | None], None]
+"""Is shown each message as it passes: whether the client sent it, its bytes, and its head over HTTP. Must not raise."""
 
 
 class Stream(Protocol):

@@ -16,7 +16,7 @@ import httpx2
 from msgspec import UNSET, Raw
 
 from bascule.engine.answers import received
-from bascule.engine.connection import MAX_REPLY_BYTES, SessionExpired
+from bascule.engine.connection import MAX_REPLY_BYTES, OnWire, SessionExpired
 from bascule.engine.era import Outbound
 from bascule.engine.framing import Event, EventParser
 from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
@@ -78,9 +78,10 @@ class HttpConnection:
         connect_timeout: float | None = CONNECT_TIMEOUT,
         read_timeout: float | None = READ_TIMEOUT,
         max_bytes: int = MAX_REPLY_BYTES,
+        on_wire: OnWire | None = None,
     ) -> None:
         """Raises ConfigError for a URL or a header that cannot be sent. `read_timeout` is for what is no call."""
-        self._endpoint = Endpoint(url, headers or {}, connect_timeout, read_timeout)
+        self._endpoint = Endpoint(url, headers or {}, connect_timeout, read_timeout, on_wire)
         self._inbox = inbox
         self._link = inbox.link
         self._max_bytes = max_bytes

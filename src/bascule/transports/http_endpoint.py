@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import httpx2
 
+from bascule.engine.connection import OnWire
 from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError, ParseError
+from bascule.transports.http_watch import PLAIN, hooks
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
@@ -28,17 +30,23 @@ class Endpoint:
     """An HTTP endpoint, and the connections to it."""
 
     def __init__(
-        self, url: str, headers: Mapping[str, str], connect_timeout: float | None, read_timeout: float | None
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        connect_timeout: float | None,
+        read_timeout: float | None,
+        on_wire: OnWire | None = None,
     ) -> None:
-        """Raises ConfigError for a URL or a header that cannot be sent."""
+        """Raises ConfigError for a URL or a header that cannot be sent. `on_wire` is shown every message."""
         self._url = _checked_url(url)
         self.origin = _origin(self._url)
         self._client = httpx2.AsyncClient(
-            headers=_checked_headers(headers),
+            headers=_checked_headers(headers) if on_wire is None else {**PLAIN, **_checked_headers(headers)},
             timeout=httpx2.Timeout(read_timeout, connect=connect_timeout, pool=None),
             limits=httpx2.Limits(max_connections=100, keepalive_expiry=_KEEPALIVE_EXPIRY),
             trust_env=not _is_loopback(self._url.host),  # no proxy stands between this machine and itself
             verify=self._url.scheme == "https",  # plain HTTP needs no certificates, and reading them takes a while
+            event_hooks=None if on_wire is None else hooks(on_wire),
         )
         self._connect_timeout = connect_timeout
 
