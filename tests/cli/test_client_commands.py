@@ -1,16 +1,12 @@
 """list, call, read and prompt against servers of every kind: ready-made, file, module, command, URL."""
 
 import json
-import os
-import pty
 import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.cli.command import environment, line_with, run, started, url_of, words
+from tests.cli.command import at_a_terminal, line_with, run, started, url_of
 
 SHOP_COMMAND = ["--", sys.executable, "-m", "bascule", "serve", "shop.py"]
 QUERY = "SELECT name, price FROM products ORDER BY id"
@@ -147,35 +143,16 @@ def test_ctrl_c_ends_a_call_with_code_130(folder):
     assert "Traceback" not in err
 
 
-def at_a_terminal(*own: str, cwd: Path | None = None, **extra: str) -> str:
-    """What a command shows at a terminal of 100 columns."""
-    master, slave = pty.openpty()
-    child = subprocess.Popen(
-        words(*own), cwd=cwd, stdout=slave, stderr=slave, stdin=slave, env=environment(COLUMNS="100", **extra)
-    )
-    os.close(slave)
-    shown = b""
-    try:
-        while part := os.read(master, 65536):
-            shown += part
-            if b"way" in shown:
-                child.send_signal(signal.SIGINT)
-    except OSError:
-        pass  # the other end is closed
-    finally:
-        os.close(master)
-        child.wait(20)
-    return shown.decode()
-
-
 def test_a_terminal_gets_lines_and_colours_unless_they_are_not_wanted():
-    coloured = at_a_terminal("list", "sql", "--tools", TERM="xterm")
+    coloured = at_a_terminal("list", "sql", "--tools", TERM="xterm").shown
     assert "─" in coloured
     assert "\x1b[" in coloured
     assert "protocol 2026-07-28" in coloured
-    assert "\x1b[3" not in at_a_terminal("list", "sql", "--tools", TERM="xterm", NO_COLOR="1")
+    assert "\x1b[3" not in at_a_terminal("list", "sql", "--tools", TERM="xterm", NO_COLOR="1").shown
 
 
 def test_a_terminal_is_told_of_progress_and_cannot_be_steered(folder):
-    shown = at_a_terminal("call", "shop.py", "hang", cwd=folder, TERM="xterm")
-    assert "hang: 1/4 (25%) half\\x1b[31m way" in shown
+    ended = at_a_terminal("call", "shop.py", "hang", interrupt_at="way", cwd=folder, TERM="xterm")
+    assert ended.code == 130
+    assert "hang: [######------------------] 1/4 (25%) half\\x1b[31m way" in ended.shown
+    assert ended.shown.endswith("\r\x1b[KInterrupted\r\n")

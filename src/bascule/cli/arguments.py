@@ -64,16 +64,17 @@ def _given(word: str) -> Given:
     if word.startswith("{"):
         return Given(None, word, True)
     if word.startswith("@"):
-        return Given(None, _content(word[1:]), True)
+        return Given(None, content(word[1:]), True)
     taken = _WORD.fullmatch(word)
     if taken is None:
         raise ConfigError(f"{word!r} is no argument: write key=value, key:=JSON, key=@file or a JSON object")
     value = taken["value"]
-    text = _content(value[1:]) if value.startswith("@") else value
+    text = content(value[1:]) if value.startswith("@") else value
     return Given(taken["key"], text, taken["sign"] == ":=")
 
 
-def _content(path: str) -> str:
+def content(path: str) -> str:
+    """What is in a file, `-` for standard input, without its final line break. Raises ConfigError."""
     try:
         text = sys.stdin.read() if path == _STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
     except OSError as error:

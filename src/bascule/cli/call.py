@@ -6,32 +6,35 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from bascule.cli import arguments, exits
+from bascule.cli.aside import Aside
 from bascule.cli.blocks import described, show_result
-from bascule.cli.connection import DEFAULTS, Aim, Options, Rest, Words, aim, connected, run
-from bascule.cli.screen import Progress, Screen
+from bascule.cli.connection import WORK_DEFAULTS, Aim, Rest, Words, WorkOptions, aim, run
+from bascule.cli.progress import Progress
+from bascule.cli.screen import Screen
 from bascule.cli.spelling import unknown
 from bascule.errors import ConfigError
+from bascule.late import late
 
 if TYPE_CHECKING:
     from bascule.client.client import Client
     from bascule.wire.tools import Tool
 
 
-def call(*words: Words, options: Options = DEFAULTS, command: Rest = None) -> int:
+def call(*words: Words, options: WorkOptions = WORK_DEFAULTS, command: Rest = None) -> int:
     """Call the tool; its arguments are checked against its declaration before anything is sent."""
     aimed = aim(words, command, "The tool's NAME")
     given = arguments.read(aimed.words[1:])
     return run(_call(Screen.claim(), aimed, given, options))
 
 
-async def _call(screen: Screen, aimed: Aim, given: Sequence[arguments.Given], options: Options) -> int:
-    name = aimed.words[0]
-    async with connected(aimed, options) as client:
-        tool = await _tool(client, name)
+async def _call(screen: Screen, aimed: Aim, given: Sequence[arguments.Given], options: WorkOptions) -> int:
+    name, aside = aimed.words[0], Aside()
+    async with late("bascule.cli.dialogue:conversing")(aimed, options, aside) as (client, dialogue):
+        tool = await dialogue.wait(_tool(client, name))
         bound = arguments.bind(given, tool.input_schema, name)
-        with Progress(name) as progress:
+        with Progress(aside, name, options.verbose) as progress:
             report = progress.report if progress.wanted else None
-            result = await client.call_tool(name, bound, on_progress=report)
+            result = await dialogue.wait(client.call_tool(name, bound, on_progress=report))
     if options.json:
         if result.structured_content is None:
             result.structured_content = UNSET

@@ -1,8 +1,10 @@
-"""Connecting: the options that list, call, read and prompt share, and a client of whatever was named.
+"""Connecting: the options that all commands but `serve` share, and a client of whatever was named.
 
 Nothing heavy loads before a connection is really opened. Raises ConfigError for what cannot be meant.
 """
 
+import re
+import shlex
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,11 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from bascule.cli import logs, targets
+from bascule.cli.aside import Aside
 from bascule.errors import ConfigError
 from bascule.late import late
 
 if TYPE_CHECKING:
     from bascule.client.client import Client
+    from bascule.engine.connection import OnWire
+
+_HEADER = re.compile(r"\s*(?P<name>[^:=\s]+)\s*[:=]\s*(?P<value>.*)", re.DOTALL)
+_VARIABLE = re.compile(r"(?P<name>[^=]+)=(?P<value>.*)", re.DOTALL)
 
 Words = Annotated[str, Parameter(show=False)]
 """Positional words; the usage line says what they are."""
@@ -37,7 +44,7 @@ class Options:
         float, Parameter(help="How long to wait for each answer.", metavar="SECONDS", show_default=True)
     ] = 60.0
     header: Annotated[
-        tuple[str, ...], Parameter(help="Sent with every request to a URL; may be repeated.", metavar="'NAME: VALUE'")
+        tuple[str, ...], Parameter(help="Sent with every request to a URL; may be repeated.", metavar="NAME=VALUE")
     ] = ()
     env: Annotated[
         tuple[str, ...], Parameter(help="For the environment of a command; may be repeated.", metavar="NAME=VALUE")
@@ -45,10 +52,36 @@ class Options:
     db: Annotated[
         str | None, Parameter(help="The database of the server sql, by default DATABASE_URL.", metavar="URL")
     ] = None
+    config: Annotated[
+        str | None, Parameter(help="A list of servers (mcpServers); TARGET is the name of one.", metavar="FILE")
+    ] = None
+    trace: Annotated[bool, Parameter(help="Show every message on standard error, with secrets masked.")] = False
     debug: Annotated[bool, Parameter(help="Show the traceback of an error.")] = False
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class WorkOptions(Options):
+    """The options of commands that make a server work, and may be asked back."""
+
+    answer: Annotated[
+        str | None,
+        Parameter(
+            help="Answers to the server's questions, as JSON: a list, or by key.",
+            metavar="FILE",
+            allow_leading_hyphen=True,
+        ),
+    ] = None
+    root: Annotated[
+        tuple[str, ...], Parameter(help="A folder that the server may work in; may be repeated.", metavar="DIR")
+    ] = ()
+    verbose: Annotated[
+        bool, Parameter(alias="-v", help="Show all log messages, and progress as lines where there is no terminal.")
+    ] = False
+
+
 DEFAULTS = Options()
+WORK_DEFAULTS = WorkOptions()
 
 
 @dataclass(frozen=True)
@@ -58,6 +91,11 @@ class Aim:
     target: str
     command: Sequence[str] | None
     words: Sequence[str] = field(default=())
+
+    @property
+    def shown(self) -> str:
+        """The server as the user has named it."""
+        return self.target if self.command is None else shlex.join(self.command)
 
 
 def aim(words: Sequence[str], command: Sequence[str] | None, *needed: str) -> Aim:
@@ -78,25 +116,50 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
 
 @asynccontextmanager
-async def connected(aimed: Aim, options: Options) -> "AsyncIterator[Client]":
-    """A connected client of the server that is meant. Raises ConnectionLost, CallTimedOut and MCPError."""
+async def connected(aimed: Aim, options: Options, **more: Any) -> "AsyncIterator[Client]":
+    """A connected client of the server that is meant; `more` is for the Client.
+
+    Raises ConnectionLost, CallTimedOut and MCPError.
+    """
+    async with client_of(aimed, options, Aside(), timeout=options.timeout, **more) as client:
+        yield client
+
+
+def client_of(aimed: Aim, options: Options, aside: Aside, listeners: "Sequence[OnWire]" = (), **more: Any) -> "Client":
+    """A client of the server that is meant, not yet connected. `listeners` see the wire; `more` is for the Client."""
     if options.timeout <= 0:
         raise ConfigError("--timeout takes a number of seconds above 0")
     if options.env and aimed.command is None:
         raise ConfigError("--env is for a command after --")
     logs.for_client(options.debug)
+    if options.trace:
+        listeners = [*listeners, late("bascule.cli.trace:Trace")(aside).show]
     client: Client = late("bascule.client.client:Client")(
         _target(aimed, options),
         era=options.era,
-        timeout=options.timeout,
-        headers=dict(_pair(header, ":", "--header", "'Name: value'") for header in options.header) or None,
-        env=dict(_pair(entry, "=", "--env", "NAME=VALUE") for entry in options.env) or None,
+        headers=dict(_pair(_HEADER, header, "--header") for header in options.header) or None,
+        env=dict(_pair(_VARIABLE, entry, "--env") for entry in options.env) or None,
+        on_wire=_all(listeners),
+        **more,
     )
-    async with client:
-        yield client
+    return client
+
+
+def _all(listeners: "Sequence[OnWire]") -> "OnWire | None":
+    """One listener for all of them, None where there is none."""
+    if len(listeners) < 2:
+        return listeners[0] if listeners else None
+
+    def each(sent: bool, data: bytes, head: Any) -> None:
+        for listener in listeners:
+            listener(sent, data, head)
+
+    return each
 
 
 def _target(aimed: Aim, options: Options) -> Any:
+    if options.config is not None:
+        return targets.listed(options.config, aimed.target, aimed.command is not None or options.db is not None)
     if aimed.command is None and not targets.is_url(aimed.target):
         return targets.load(aimed.target, options.db)
     if options.db is not None:
@@ -110,8 +173,8 @@ def _meaning(words: Sequence[str], command: Sequence[str] | None) -> str:
     return f"it stands after the target, and {words[0]!r} was taken for that"
 
 
-def _pair(text: str, sign: str, option: str, form: str) -> tuple[str, str]:
-    name, found, value = text.partition(sign)
-    if not found or not name.strip():
-        raise ConfigError(f"{option} takes {form}")
-    return name.strip(), value.strip() if sign == ":" else value
+def _pair(form: re.Pattern[str], text: str, option: str) -> tuple[str, str]:
+    taken = form.fullmatch(text)
+    if taken is None:
+        raise ConfigError(f"{option} takes NAME=VALUE")
+    return taken["name"], taken["value"]

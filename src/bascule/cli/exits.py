@@ -5,7 +5,7 @@ Knows the errors of Bascule; does not know what raised them.
 
 import sys
 
-from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, DeclarationError, MCPError
+from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, DeclarationError, Declined, MCPError
 
 OK = 0
 TOOL_FAILED = 1
@@ -19,19 +19,20 @@ BROKEN_PIPE = 141
 
 TABLE = """\
   0    done
-  1    the tool answered that it failed
+  1    the tool answered that it failed, or you declined what it needed
   2    wrong use, a wrong setting, or a server that cannot be loaded
   3    no connection, or the connection was lost
   4    no answer in time
   5    the server answered with a protocol error
   70   an unforeseen fault; --debug shows where
-  130  interrupted with Ctrl-C (serve ends with 0)"""
+  130  interrupted with Ctrl-C (serve and subscribe end with 0)"""
 
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (KeyboardInterrupt, INTERRUPTED),
     (CallTimedOut, TIMEOUT),
     (ConnectionLost, CONNECTION),
     (MCPError, PROTOCOL),
+    (Declined, TOOL_FAILED),
     (ConfigError, USAGE),
     (DeclarationError, USAGE),
 )

@@ -4,7 +4,17 @@ import logging
 import sys
 from typing import Literal
 
+from bascule.cli.letters import visible
+
 Level = Literal["debug", "info", "warning", "error"]
+
+
+class Visible(logging.Formatter):
+    """Says all there is, and lets nothing that a server has sent steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, and the traceback that belongs to it."""
+        return visible(super().format(record))
 
 
 class OneLine(logging.Formatter):
@@ -14,7 +24,7 @@ class OneLine(logging.Formatter):
         """The message, and the error that belongs to it."""
         error = record.exc_info[1] if record.exc_info else None
         cause = f": {type(error).__name__}: {error}" if error else ""
-        return " ".join(f"{record.getMessage()}{cause}".split())
+        return visible(" ".join(f"{record.getMessage()}{cause}".split()))
 
 
 def for_server(level: Level) -> None:
@@ -27,6 +37,5 @@ def for_server(level: Level) -> None:
 def for_client(debug: bool) -> None:
     """Log warnings, from a server in this process too."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    if not debug:
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(OneLine())
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Visible(logging.BASIC_FORMAT) if debug else OneLine())

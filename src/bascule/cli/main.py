@@ -45,6 +45,7 @@ Examples:
 Examples:
   bascule list weather.py                            # no server need run
   bascule list http://127.0.0.1:3000/mcp --tools
+  bascule list files --config ~/.cursor/mcp.json
   bascule list --json -- npx -y @modelcontextprotocol/server-everything""",
     ),
     "call": Command(
@@ -72,7 +73,7 @@ Examples:
 Examples:
   bascule read sql schema://products
   bascule read https://mcp.example.com/mcp config://limits \\
-      --header 'Authorization: Bearer ...'""",
+      --header 'Authorization=Bearer ...'""",
     ),
     "prompt": Command(
         "bascule.cli.prompt:prompt",
@@ -83,6 +84,43 @@ Examples:
   bascule prompt sql nl_to_sql description="ten best customers" table=customers
   bascule prompt review.py review code=@main.py""",
     ),
+    "complete": Command(
+        "bascule.cli.complete:complete",
+        [
+            "TARGET --prompt NAME --argument NAME VALUE [...]",
+            "TARGET --resource TEMPLATE --argument NAME VALUE [...]",
+            "[OPTIONS] -- COMMAND [ARGS...]",
+        ],
+        "Suggest values for an argument.",
+        """\
+Arguments:
+  KEY=VALUE       what the other arguments or variables say already
+
+Examples:
+  bascule complete review.py --prompt review --argument tone k
+  bascule complete docs.py --resource docs://{page} --argument page ""
+  bascule complete http://127.0.0.1:3000/mcp --prompt review \\
+      --argument tone k code=short""",
+    ),
+    "subscribe": Command(
+        "bascule.cli.subscribe:subscribe",
+        ["TARGET [URI...] [OPTIONS]", "[URI...] [OPTIONS] -- COMMAND [ARGS...]"],
+        "Print changes as a server tells of them.",
+        """\
+Examples:
+  bascule subscribe http://127.0.0.1:3000/mcp           # all lists that change
+  bascule subscribe weather.py weather://oslo --count 1
+  bascule subscribe http://127.0.0.1:3000/mcp --tools --json""",
+    ),
+    "ping": Command(
+        "bascule.cli.ping:ping",
+        ["TARGET [OPTIONS]", "[OPTIONS] -- COMMAND [ARGS...]"],
+        "Tell whether a server answers, what it speaks, and how fast.",
+        """\
+Examples:
+  bascule ping http://127.0.0.1:3000/mcp
+  bascule ping --era legacy -- npx -y @modelcontextprotocol/server-everything""",
+    ),
 }
 
 TARGETS = f"""\
@@ -91,6 +129,7 @@ TARGET:
   file.py, file.py:object       a file of yours (app, mcp or server in it)
   package.module[:object]       a module, here or installed
   http://..., https://...       a running server (not for serve)
+  NAME --config FILE            a server of an mcpServers file (not for serve)
   -- COMMAND [ARGS...]          a server to start (not for serve)"""
 
 
@@ -123,7 +162,7 @@ def _run(own: list[str], command: list[str] | None) -> int:
     if "command" in unparsed:
         bound.arguments["command"] = command
     elif command is not None:
-        raise ConfigError("Only list, call, read and prompt take a server's command after --")
+        raise ConfigError("serve takes no server's command after --: all other commands do")
     return function(*bound.args, **bound.kwargs) or exits.OK
 
 

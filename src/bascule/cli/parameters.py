@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
 
 def parameters(schema: dict[str, Any]) -> list[Parameter]:
     """The parameters of an input schema, in the order in which it has them."""
-    root = _resolved(schema, schema)
+    root = resolved(schema, schema)
     properties, required = root.get("properties"), root.get("required")
     return [
         _parameter(
@@ -41,7 +41,7 @@ def parameters(schema: dict[str, Any]) -> list[Parameter]:
 
 def takes_others(schema: dict[str, Any]) -> bool:
     """Whether the tool may take arguments that its schema does not list."""
-    root = _resolved(schema, schema)
+    root = resolved(schema, schema)
     combined = {"anyOf", "oneOf", "allOf", "if", "patternProperties", "propertyNames"} & root.keys()
     return bool(combined) or root.get("additionalProperties", False) is not False or "properties" not in root
 
@@ -64,7 +64,7 @@ def _parameter(name: str, form: dict[str, Any], root: dict[str, Any], required: 
 
 def _leaves(form: dict[str, Any], root: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     """The alternatives that a schema allows, references and unions resolved."""
-    form = _resolved(form, root)
+    form = resolved(form, root)
     parts = form.get("anyOf", form.get("oneOf"))
     if depth and isinstance(parts, list):
         for part in parts:
@@ -73,7 +73,7 @@ def _leaves(form: dict[str, Any], root: dict[str, Any], depth: int) -> Iterator[
         yield form
 
 
-def _resolved(form: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+def resolved(form: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     """The schema that a local reference leads to, or the schema itself."""
     for _ in range(_DEPTH):
         reference = form.get("$ref")

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from bascule.cli import exits
+from bascule.cli.aside import Aside
 from bascule.cli.blocks import contents
-from bascule.cli.connection import DEFAULTS, Aim, Options, Rest, Words, aim, connected, run
+from bascule.cli.connection import WORK_DEFAULTS, Aim, Rest, Words, WorkOptions, aim, run
 from bascule.cli.screen import Screen
 from bascule.cli.spelling import unknown
 from bascule.errors import ConfigError, MCPError
+from bascule.late import late
 
 if TYPE_CHECKING:
     from bascule.client.client import Client
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 _NOT_FOUND = (-32602, -32002)
 
 
-def read(*words: Words, options: Options = DEFAULTS, command: Rest = None) -> int:
+def read(*words: Words, options: WorkOptions = WORK_DEFAULTS, command: Rest = None) -> int:
     """Read one resource."""
     aimed = aim(words, command, "The resource's URI")
     if len(aimed.words) > 1:
@@ -24,9 +26,9 @@ def read(*words: Words, options: Options = DEFAULTS, command: Rest = None) -> in
     return run(_read(Screen.claim(), aimed, options))
 
 
-async def _read(screen: Screen, aimed: Aim, options: Options) -> int:
-    async with connected(aimed, options) as client:
-        result = await _contents(client, aimed.words[0])
+async def _read(screen: Screen, aimed: Aim, options: WorkOptions) -> int:
+    async with late("bascule.cli.dialogue:conversing")(aimed, options, Aside()) as (client, dialogue):
+        result = await dialogue.wait(_contents(client, aimed.words[0]))
     if options.json:
         screen.raw(result)
         return exits.OK

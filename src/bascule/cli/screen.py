@@ -7,21 +7,20 @@ shown, not obeyed. Colours and lines appear at a terminal only; NO_COLOR takes t
 
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Self, TextIO
 
 import msgspec
 
+from bascule.cli.letters import escaped, visible
 from bascule.late import late
 
 _GAP = "  "
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Screen:
-    """Prints answers to one stream, and remarks and progress to standard error."""
+    """Prints answers to one stream, and remarks to standard error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -47,7 +46,12 @@ class Screen:
     def raw(self, value: Any) -> None:
         """Print a value as JSON for programs: one line, except at a terminal."""
         data = msgspec.json.encode(value)
-        self._write((msgspec.json.format(data, indent=2) if self.terminal else data).decode() + "\n")
+        self._write((escaped(msgspec.json.format(data, indent=2).decode()) if self.terminal else data.decode()) + "\n")
+
+    def line(self, value: Any) -> None:
+        """Print one of many values as JSON for programs, each on one line."""
+        text = msgspec.json.encode(value).decode()
+        self._write((escaped(text) if self.terminal else text) + "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
         """Print rows under a heading; a list in a cell stands on lines of its own at a terminal."""
@@ -97,38 +101,6 @@ class Screen:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # so that closing it fails no more
             raise
-
-
-class Progress:
-    """One line on standard error that tells how far a call has come; nothing where that is no terminal."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._shown = False
-        self.wanted = sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            self._line("")
-
-    def report(self, progress: float, total: float | None, message: str | None) -> None:
-        """Show a report of the server."""
-        far = f"{progress:g}" if not total else f"{progress:g}/{total:g} ({min(progress / total, 1):.0%})"
-        self._line(" ".join(visible(f"{self._name}: {far} {message or ''}").split()))
-
-    def _line(self, text: str) -> None:
-        self._shown = bool(text)
-        width = os.get_terminal_size(2).columns or 80
-        sys.stderr.write(f"\r{text[: width - 1]}\x1b[K")
-        sys.stderr.flush()
-
-
-def visible(text: str) -> str:
-    """Text in which control characters, except line breaks and tabs, are shown instead of obeyed."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def cell(value: Any, between: str = ", ") -> str:

@@ -54,6 +54,22 @@ def load(target: str, database: str | None = None) -> Any:
         return _named(module, place.name, target) if place.name else _only(module, target)
 
 
+def listed(path: str, name: str, otherwise: bool = False) -> Any:
+    """The server of this name in an `mcpServers` file; `otherwise` says that a server was named in another way too."""
+    if otherwise:
+        raise ConfigError("With --config the TARGET is the name of a server in that file, and there is no other")
+    read: Any = late("bascule.client.servers_file:read_document")
+    workspace = late("bascule.client.servers_file:workspace_of")(path)
+    servers = read(late("bascule.client.servers_file:read_file")(path), os.environ, workspace=workspace)
+    if name in servers.faults:
+        raise servers.faults[name]
+    if name in servers.disabled:
+        raise ConfigError(f"The server {name!r} is disabled in {path}")
+    if name not in servers.targets:
+        raise ConfigError(f"{unknown('There is no server', name, servers.targets)} in {path}")
+    return servers.targets[name]
+
+
 def find(target: str) -> Place:
     """Where the server of a target that is not ready-made would be; nothing is imported."""
     if is_url(target):
