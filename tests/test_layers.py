@@ -46,7 +46,7 @@ ALLOWED: dict[str, frozenset[str] | set[str]] = {
     "servers": {ROOT, "checks", "sandbox"},
     "console": {ROOT, "gateway"},
     "serve": CORE | {"config", "policy", "eras", "runtime", "auth", "guards", "stores", "server", "transports"},
-    "testing": CORE | {"eras", "runtime", "server", "transports", "client"},
+    "testing": CORE | {"serve", "eras", "runtime", "server", "transports", "client"},
     "cli": ANYTHING,
     "__main__": {"cli"},
 }
@@ -60,10 +60,11 @@ LATE_USERS = (
     "server/app.py",
     "server/task_door.py",
     "server/declare.py",
+    "testing/",
     "cli/",
 )
-"""Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, and raw
-schemas, whose validator costs a tenth of the cold start."""
+"""Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, raw
+schemas, whose validator costs a tenth of the cold start, and the test kit, which pytest loads in every project."""
 
 LATE_DOORS = {("server/app.py", "bascule.serve"), ("server/task_door.py", "bascule.tasks.runner")}
 """Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them, and

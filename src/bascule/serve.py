@@ -110,7 +110,7 @@ def serve_http(application: Application, settings: HttpSettings, announce: Annou
     """Serve over HTTP. Raises ConfigError where the address is taken, or public and without credentials."""
     check_public(settings)
     server = late("bascule.transports.uvicorn_server:UvicornServer")(asgi(application, settings=settings), settings)
-    sockets = _bind(settings.host, settings.port)
+    sockets = bind(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{port}{settings.path}"
@@ -156,7 +156,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int) -> list[socket.socket]:
     """Listening sockets for a host and port; port 0 takes a free one. Raises ConfigError."""
     bound: list[socket.socket] = []
     try:

@@ -9,6 +9,7 @@ from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, Declaratio
 
 OK = 0
 TOOL_FAILED = 1
+BREAKING = 1
 USAGE = 2
 CONNECTION = 3
 TIMEOUT = 4
@@ -19,7 +20,7 @@ BROKEN_PIPE = 141
 
 TABLE = """\
   0    done
-  1    the tool answered that it failed, or you declined what it needed
+  1    the tool failed, you declined what it needed, or a change breaks callers
   2    wrong use, a wrong setting, or a server that cannot be loaded
   3    no connection, or the connection was lost
   4    no answer in time

@@ -121,6 +121,16 @@ Examples:
   bascule ping http://127.0.0.1:3000/mcp
   bascule ping --era legacy -- npx -y @modelcontextprotocol/server-everything""",
     ),
+    "snapshot": Command(
+        "bascule.cli.snapshot:snapshot",
+        ["TARGET [OPTIONS]", "[OPTIONS] -- COMMAND [ARGS...]"],
+        "Keep a server's public surface in a file, or check it against one.",
+        """\
+Examples:
+  bascule snapshot weather.py                   # writes bascule.snapshot.json
+  bascule snapshot weather.py --check bascule.snapshot.json   # for CI
+  bascule snapshot http://127.0.0.1:3000/mcp --out other.json""",
+    ),
 }
 
 TARGETS = f"""\
