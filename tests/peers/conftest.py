@@ -4,36 +4,33 @@ Where it is missing, the tests are skipped and say so; with CI=true they fail.
 """
 
 import os
-from pathlib import Path
 
 import pytest
 
-from tests.conformance.run import find_node
+from tests.peers.parties import PEERS, program
 
-PEERS = Path(__file__).parent.parent.parent / ".peers"
+NAMES = {"mcp": "THE OFFICIAL PYTHON SDK", "fastmcp": "FASTMCP", "node": "NODE.JS 22 OR THE TYPESCRIPT SDKS"}
 
 
 @pytest.fixture(scope="session")
 def sdk() -> str:
     """The interpreter of the environment that has the official Python SDK."""
-    python = PEERS / "venv" / "bin" / "python"
-    if not (PEERS / ".installed-sdk").exists() or not python.exists():
-        missing("THE OFFICIAL PYTHON SDK")
-    return str(python)
+    return wanted("mcp")[0]
 
 
 @pytest.fixture(scope="session")
 def everything() -> list[str]:
     """The command of server-everything, without its transport."""
-    program = PEERS / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"
-    node = find_node()
-    if not (PEERS / ".installed-everything").exists() or node is None or not program.exists():
-        missing("NODE.JS 22 OR SERVER-EVERYTHING")
-    return [str(node), str(program)]
+    node = wanted("node")[0]
+    return [node, str(PEERS / "node_modules/@modelcontextprotocol/server-everything/dist/index.js")]
 
 
-def missing(what: str) -> None:
-    reason = f"{what} IS MISSING, its tests did not run: `make peers` fetches it"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+def wanted(environment: str) -> list[str]:
+    """What a command of an environment begins with; where that has not been made, the test ends here."""
+    found = program(environment)
+    if found is None:
+        reason = f"{NAMES[environment]} IS MISSING, its tests did not run: `make peers` fetches it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
