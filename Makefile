@@ -30,7 +30,7 @@ demo: setup  ## Serve a sample database over HTTP and call it with a client
 
 test: setup-dev system npm peers  ## Run the conformance suite and then all tests
 	@conformance=0; $(PY) -m tests.conformance.run || conformance=$$?; \
-	$(PY) -m pytest $(PYTEST_ARGS) && exit $$conformance
+	$(PY) -m pytest $(PYTEST_ARGS) && { [ $$conformance = 0 ] || { cat .conformance/verdict.txt; exit $$conformance; }; }
 
 conformance: setup-dev npm  ## Run the public conformance suite against server and client
 	@$(PY) -m tests.conformance.run $(CONFORMANCE_ARGS)

@@ -27,6 +27,7 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RESULTS = ROOT / ".conformance"
+VERDICT = "verdict.txt"
 SUITE = HERE / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 REVISIONS = ("2025-11-25", "2026-07-28")
 EXTRA = ("sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest")
@@ -272,11 +273,11 @@ def main() -> int:
     wrong = compare(outcomes, expected, known)
     show(outcomes, expected)
     print()
-    for line in wrong:
-        print(f"conformance: {line}")
     passing = sum(not outcome.faults for outcome in outcomes.values())
     took = f"in {time.monotonic() - started:.0f} s, details in {RESULTS.name}/"
-    print(f"conformance: {passing} of {len(outcomes)} pass, {len(wrong)} surprises, {took}")
+    verdict = [*wrong, f"{passing} of {len(outcomes)} pass, {len(wrong)} surprises, {took}"]
+    (RESULTS / VERDICT).write_text("".join(f"conformance: {line}\n" for line in verdict))
+    print((RESULTS / VERDICT).read_text(), end="")
     return 1 if wrong else 0
 
 

@@ -15,6 +15,7 @@ from bascule.engine.framing import encode_event
 from bascule.eras import stateless_client
 from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError, ParseError
 from bascule.runtime.inbox import Inbox
+from bascule.transports import http_client
 from bascule.transports.http_client import HttpConnection
 from bascule.wire.requests import ClientCapabilities, Implementation
 from tests.client.scripted import (
@@ -562,3 +563,47 @@ class TestResuming:
             assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == ["a", "b"]
             gets = [one.headers.get("last-event-id") for one in server.posted if one.verb == "GET"]
         assert gets[:2] == [None, "1"]
+
+    @pytest.mark.parametrize("opens", [True, False])
+    async def test_nothing_is_asked_before_the_server_can_ask_back(
+        self, opens: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        greet = speaking(legacy({"tools/call": {"content": []}}))
+        asked, may_open = asyncio.Event(), asyncio.Event()
+
+        async def handler(posted: Posted) -> None:
+            if posted.verb == "GET":
+                asked.set()
+                await may_open.wait()
+                await (posted.events(end=False) if opens else posted.send(status=405))
+            else:
+                await greet(posted)
+
+        async def use(url: str) -> None:
+            async with Client(url, era="legacy", on_notice=lambda method, params: None) as client:
+                await client.call_tool("x")
+
+        monkeypatch.setattr(http_client, "_OPENING", 60.0)
+        async with http(handler) as server:
+            using = asyncio.create_task(use(server.url))
+            await asked.wait()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            before = [one.message.get("method") for one in server.posted if one.verb == "POST"]
+            may_open.set()
+            await asyncio.wait_for(using, 5)
+            assert "tools/call" not in before
+            assert "tools/call" in [one.message.get("method") for one in server.posted if one.verb == "POST"]
+
+    async def test_a_stream_that_never_opens_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        greet = speaking(legacy({"tools/call": {"content": []}}))
+        ended = asyncio.Event()
+
+        async def handler(posted: Posted) -> None:
+            await (ended.wait() if posted.verb == "GET" else greet(posted))
+
+        monkeypatch.setattr(http_client, "_OPENING", 0.01)
+        async with http(handler) as server:
+            async with Client(server.url, era="legacy", on_notice=lambda method, params: None) as client:
+                await client.call_tool("x")
+            ended.set()

@@ -10,6 +10,7 @@ Source: the specification, basic/transports/streamable-http, and its handshake-e
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -33,6 +34,9 @@ _VERSION = "MCP-Protocol-Version"
 _INITIALIZE = "initialize"
 _ALWAYS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 _MAX_ERROR_BYTES = 1024 * 1024
+_OPENING = 2.0
+"""Seconds that a handshake waits for the stream on which the server may ask; what it asks before that is lost."""
+
 _LAST_WORDS = 1.0
 """Seconds that closing waits for what is still to be sent, and again for the server to drop the session."""
 
@@ -91,6 +95,8 @@ class HttpConnection:
         self._asides: set[asyncio.Task[None]] = set()
         self._drains: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        """Set once the server has opened, or refused, the stream on which it speaks unasked."""
 
     async def start(self) -> None:
         """Nothing to open: HTTP connects with the first request."""
@@ -132,6 +138,9 @@ class HttpConnection:
         await self._post(encode(Request(method, outbound.params)), self._headers(outbound.headers))
         if method == INITIALIZED and self._inbox.listened:
             self.listen()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OPENING):
+                    await self._settled.wait()
 
     def listen(self) -> None:
         """Hear what a handshake-era server says unasked, on a stream of its own."""
@@ -245,7 +254,10 @@ class HttpConnection:
         headers = {**self._headers(self._version), "Accept": "text/event-stream"}
         if place.last_id is not None:
             headers["Last-Event-ID"] = place.last_id
-        response = await self._endpoint.send("GET", headers, patient=True)
+        try:
+            response = await self._endpoint.send("GET", headers, patient=True)
+        finally:
+            self._settled.set()
         chunks = response.aiter_bytes()
         heard = False
         try:
