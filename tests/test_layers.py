@@ -28,6 +28,7 @@ ALLOWED: dict[str, frozenset[str] | set[str]] = {
     "engine": {"errors", "wire"},
     "config": {"errors", "engine"},
     "policy": {"errors", "engine"},
+    "pipeline": CORE | {"policy", "guards", "stores", "checks"},
     "checks": {"errors"},
     "sandbox": {"errors"},
     "deploy": {"errors"},
@@ -45,7 +46,8 @@ ALLOWED: dict[str, frozenset[str] | set[str]] = {
     "host": {"client", "wire", "errors"},
     "servers": {ROOT, "checks", "sandbox"},
     "console": {ROOT, "gateway"},
-    "serve": CORE | {"config", "policy", "eras", "runtime", "auth", "guards", "stores", "server", "transports"},
+    "serve": CORE
+    | {"config", "policy", "pipeline", "eras", "runtime", "auth", "guards", "stores", "server", "transports"},
     "testing": CORE | {"serve", "eras", "runtime", "server", "transports", "client"},
     "cli": ANYTHING,
     "__main__": {"cli"},
@@ -57,7 +59,10 @@ LATE_USERS = (
     "serve.py",
     "client/connect.py",
     "servers/sql/choose.py",
+    "pipeline.py",
     "server/app.py",
+    "server/guarded.py",
+    "server/offer.py",
     "server/task_door.py",
     "server/declare.py",
     "testing/",
@@ -66,9 +71,14 @@ LATE_USERS = (
 """Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, raw
 schemas, whose validator costs a tenth of the cold start, and the test kit, which pytest loads in every project."""
 
-LATE_DOORS = {("server/app.py", "bascule.serve"), ("server/task_door.py", "bascule.tasks.runner")}
-"""Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them, and
-the first tool that may become a task loads the extension that is built on tools."""
+LATE_DOORS = {
+    ("server/app.py", "bascule.serve"),
+    ("server/guarded.py", "bascule.pipeline"),
+    ("server/task_door.py", "bascule.tasks.runner"),
+}
+"""Late imports against the direction of the layers: `Server.run()` and `Server.asgi()` open the wiring above them, the
+first feature asks for the guards, which are made there too, and the first tool that may become a task loads the
+extension that is built on tools."""
 
 LATE_TARGET = re.compile(r"(bascule(?:\.\w+)*):\w+")
 DATE = re.compile(r"20\d\d-\d\d-\d\d")

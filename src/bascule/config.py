@@ -16,11 +16,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from bascule.engine.demands import Demands, Source, settle
 from bascule.engine.settings import HttpSettings, Settings
 from bascule.errors import ConfigError
 
 FILE = "bascule.toml"
 _PREFIX = "BASCULE_"
+_SECTIONS: dict[str, Any] = {field.name: field.type for field in fields(Settings) if field.name != "policy"}
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
 
 
@@ -60,9 +62,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _override(found: dict[str, Any], section: str, key: str, value: str, name: str) -> None:
-    shape = {field.name: field.type for field in fields(Settings)}.get(section)
+    shape = _SECTIONS.get(section)
     if shape is None or key not in (known := _keys(shape)):
-        options = list(_keys(Settings)) if shape is None else list(known)
+        options = list(_SECTIONS) if shape is None else list(known)
         raise ConfigError(f"The environment variable {name} is no setting{_hint(key if shape else section, options)}")
     kind = {field.name: field.type for field in fields(shape)}[key]
     wanted: Any = [part.strip() for part in value.split(",") if part.strip()] if "tuple" in str(kind) else value
@@ -74,8 +76,11 @@ def _override(found: dict[str, Any], section: str, key: str, value: str, name: s
 
 
 def _decoded(found: dict[str, Any]) -> Settings:
+    entries = found.get("policy", {})
+    if not isinstance(entries, dict):
+        raise ConfigError('The section [policy] has an entry for each tool, as in [policy."drop_*"]')
     try:
-        return msgspec.convert(found, Settings)
+        settings = msgspec.convert({**found, "policy": {}}, Settings)
     except msgspec.ValidationError as error:
         unknown = _UNKNOWN.search(str(error))
         if unknown is None:
@@ -83,9 +88,28 @@ def _decoded(found: dict[str, Any]) -> Settings:
             section, _, key = place.rstrip("`").partition(".")
             raise ConfigError(f"The setting {key or section} in [{section}] does not fit: {reason}") from None
         key, place = unknown["key"], unknown["place"] or ""
-        shape: Any = {field.name: field.type for field in fields(Settings)}.get(place, Settings)
+        shape: Any = _SECTIONS.get(place, Settings)
         where = f" in [{place}]" if place else ""
         raise ConfigError(f"There is no setting {key!r}{where}{_hint(key, list(_keys(shape)))}") from None
+    return msgspec.structs.replace(settings, policy={name: _demands(name, one) for name, one in entries.items()})
+
+
+def _demands(name: str, entry: Any) -> Demands:
+    """One entry of `[policy]`."""
+    where = f'[policy."{name}"]'
+    if not isinstance(entry, dict):
+        raise ConfigError(f'{where} must be a table; write [policy."{name}"] above its settings')
+    try:
+        demands = msgspec.convert(entry, Demands)
+        settle([Source(where, demands)])
+    except (msgspec.ValidationError, ConfigError) as error:
+        unknown = _UNKNOWN.search(str(error))
+        if unknown is not None:
+            key = unknown["key"]
+            raise ConfigError(f"There is no setting {key!r} in {where}{_hint(key, list(_keys(Demands)))}") from None
+        reason, _, place = str(error).partition(" - at `$.")
+        raise ConfigError(f"The setting {place.rstrip('`') or 'rate'} in {where} does not fit: {reason}") from None
+    return demands
 
 
 def _keys(shape: type[Struct]) -> tuple[str, ...]:

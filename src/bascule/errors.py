@@ -6,9 +6,10 @@
     ├── MCPError              travels as a JSON-RPC error: code, message, data, HTTP status
     │   ├── ParseError  InvalidRequest  MethodNotFound  InvalidParams  InternalError
     │   ├── ResourceNotFound
-    │   └── HeaderMismatch  MissingCapability  UnsupportedVersion
+    │   ├── HeaderMismatch  MissingCapability  UnsupportedVersion
+    │   └── TooManyRequests  MissingScope  Refused
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
-    │   └── InvalidArguments  NotAnswered  Declined
+    │   └── InvalidArguments  NotAnswered  Declined  RateLimited  PermissionDenied
     ├── ConnectionLost        the peer went away (client side)
     ├── CallTimedOut          the peer did not answer in time (client side)
     └── ServerUnavailable     of many servers, one that is not connected was asked for (client side)
@@ -27,6 +28,9 @@ log = logging.getLogger("bascule")
 
 class BasculeError(Exception):
     """The root of all errors raised by Bascule."""
+
+    guard: str | None = None
+    """The guard that refused the call, where one did."""
 
 
 class DeclarationError(BasculeError, TypeError):
@@ -139,6 +143,43 @@ class UnsupportedVersion(MCPError):
         super().__init__("Unsupported protocol version", data={"requested": requested, "supported": list(supported)})
 
 
+class TooManyRequests(MCPError):
+    """Too many requests came from one address (HTTP 429, with Retry-After); `data` has the figures of RateLimited."""
+
+    code = 429
+    status = 429
+
+    def __init__(self, message: str, *, data: dict[str, Any], retry_after: float) -> None:
+        super().__init__(message, data=data)
+        self.retry_after = retry_after
+
+
+class MissingScope(MCPError):
+    """The caller is known, and does not hold what the feature needs (HTTP 403, with a challenge that names it)."""
+
+    code = 403
+    status = 403
+    guard = "scopes"
+
+    def __init__(self, what: str, lacking: Sequence[str], needed: Sequence[str]) -> None:
+        super().__init__(
+            f"The {what} needs {' and '.join(lacking)}, which your credentials do not grant; ask the operator for it",
+            data={"code": "missing_scope", "requiredScopes": list(needed), "missingScopes": list(lacking)},
+        )
+        self.scopes = tuple(needed)
+
+
+class Refused(MCPError):
+    """What becomes of a ToolError where there is no tool: a guard refused a read or a prompt, or its author's function
+    did. `data` has what a tool's result would have in `_meta`: a stable word as `code`, and details."""
+
+    code = 1000
+
+    def __init__(self, error: "ToolError") -> None:
+        super().__init__(error.message, data={"code": type(error).code, **error.details})
+        self.guard = error.guard
+
+
 class ToolError(BasculeError):
     """A tool could not do what was asked; the model reads the sentence and may try again.
 
@@ -169,6 +210,20 @@ class Declined(ToolError):
     """The user declined, or dismissed, a question without whose answer the call cannot go on."""
 
     code: ClassVar[str] = "declined"
+
+
+class PermissionDenied(ToolError):
+    """The operator's policy lets nobody call this."""
+
+    code: ClassVar[str] = "permission_denied"
+    guard = "scopes"
+
+
+class RateLimited(ToolError):
+    """The caller has called too often; `details` has `limit, remaining, resetAt` (seconds since the epoch) and
+    `retryAfter` (seconds), after which the same call may succeed."""
+
+    code: ClassVar[str] = "rate_limited"
 
 
 class ConnectionLost(BasculeError, ConnectionError):

@@ -18,6 +18,7 @@ from bascule.engine.ports import Keeping, MakeSeal, Seal
 from bascule.engine.settings import HttpSettings, Settings, TaskSettings
 from bascule.errors import ConfigError
 from bascule.late import late
+from bascule.pipeline import Pipeline
 from bascule.runtime.daemons import DaemonExecutor
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(
     """
     settings = config.load() if settings is None else settings
     _log_to_stderr()
+    use_guards(application, settings)
     if transport == "stdio":
         serve_stdio(application, settings)
     elif transport == "http":
@@ -71,6 +73,7 @@ def asgi(
     """The ASGI application of one Server; mounted in another application, that one's server owns sockets and timers."""
     if settings is None:
         loaded = config.load()
+        use_guards(application, loaded)
         keep_tasks(application, loaded.tasks)
         settings = loaded.http
     http = settings
@@ -86,6 +89,11 @@ def asgi(
         application, widened, _handshake_endpoint, _legacy_endpoint, _make_seal(widened.sealing_keys), marks
     )
     return server
+
+
+def use_guards(application: Application, settings: Settings) -> None:
+    """Have an application guard its features as the settings say. Raises ConfigError."""
+    application.use_guards(Pipeline(settings))
 
 
 def keep_tasks(application: Application, settings: TaskSettings) -> None:

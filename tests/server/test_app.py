@@ -365,10 +365,25 @@ def test_one_name_cannot_be_declared_twice():
         app.tool(name="x")(lambda: 2)
 
 
-def test_an_option_that_this_version_does_not_enforce_is_refused():
-    for option in ("scopes", "timeout", "rate", "confirm", "untrusted"):
-        with pytest.raises(TypeError, match=option):
-            Server("t").tool(**{option: 1})
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("scopes", "tools:read"),
+        ("scopes", 1),
+        ("scopes", [1]),
+        ("rate", "fast"),
+        ("rate", "0/s"),
+        ("timeout", 0),
+        ("timeout", -1),
+        ("concurrency", 0),
+        ("confirm", "maybe"),
+        ("max_result_bytes", 0),
+    ],
+)
+def test_a_demand_that_cannot_hold_is_refused_where_it_is_declared(option, value):
+    for declare in (Server("t").tool, lambda **given: Server("t").resource("a://b", **given), Server("t").prompt):
+        with pytest.raises(DeclarationError, match=option):
+            declare(**{option: value})
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from bascule.engine.exchange import Exchange
+from bascule.engine.demands import Source
+from bascule.engine.exchange import Exchange, Guard
 from bascule.engine.hub import Hub
+from bascule.engine.policy import Kind
 from bascule.engine.ports import Keeping
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
@@ -31,6 +33,23 @@ class Mirrored(NamedTuple):
     path: tuple[str, ...]
 
 
+class Guarding(Protocol):
+    """What the operator of a process demands of every feature, and what guards are made with. One for a process."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether lists show a caller only what it may use."""
+        ...
+
+    def sources(self, kind: Kind, address: str) -> Sequence[Source]:
+        """What the settings demand of a feature, and where they say so."""
+        ...
+
+    def guard(self, name: str) -> Guard | None:
+        """The guard of this name in the order of guards; None where it is switched off. Raises ConfigError."""
+        ...
+
+
 @runtime_checkable
 class Application(Protocol):
     """Answers exchanges.
@@ -48,6 +67,8 @@ class Application(Protocol):
     def use_secrets(self, secrets: Sequence[str]) -> None: ...
 
     def keep_tasks(self, keeping: Keeping) -> None: ...
+
+    def use_guards(self, guarding: Guarding) -> None: ...
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]: ...
 

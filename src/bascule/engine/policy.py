@@ -10,9 +10,9 @@ from msgspec import Meta, Struct
 Kind = Literal["tool", "resource", "template", "prompt"]
 """What a feature is."""
 
-Confirm = Literal["off", "server", "queue", "host"]
-"""Who is asked before a call begins: nobody, the user through the client, an operator's queue where the client cannot
-ask, or whoever the host asks of its own accord."""
+Confirm = Literal["off", "host", "queue", "server"]
+"""Who is asked before a call begins: nobody; whoever the host asks of its own accord; the user through the client, or
+an operator's queue where the client cannot ask; the user through the client, and else the call is refused."""
 
 TIMEOUT = 30.0
 MAX_RESULT_BYTES = 1024 * 1024

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from bascule.engine.policy import Window
 from bascule.engine.settings import TaskSettings
 from bascule.wire.tasks import Status
 
@@ -39,6 +40,31 @@ class Marks(Protocol):
     async def take(self, mark: str, until: float) -> bool:
         """Take a mark, to be remembered until a moment (seconds since the epoch); False where it was taken before, or
         cannot be remembered."""
+        ...
+
+
+class Verdict(NamedTuple):
+    """What became of one charge. `window` is the one that left least room, or kept the call out the longest.
+
+    Allowed: `remaining` calls may start at once, and `reset_at` is when the window begins to give back. Refused:
+    nothing was charged, and `reset_at` is when the next call may start. `wait` is the seconds until then.
+    """
+
+    allowed: bool
+    remaining: int
+    reset_at: float
+    """Seconds since the epoch."""
+    wait: float
+    window: Window
+    counted: bool = True
+    """False where the starts could not be counted, and a setting decided."""
+
+
+class Counters(Protocol):
+    """Counts how often something started, per key and within sliding windows."""
+
+    async def charge(self, key: str, windows: tuple[Window, ...]) -> Verdict:
+        """Count one start in every window, or in none where one of them is full. Never raises for want of a store."""
         ...
 
 

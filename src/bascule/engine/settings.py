@@ -3,9 +3,11 @@
 Shapes only: `config` reads them from file and environment.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from bascule.engine.demands import Demands
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -55,6 +57,13 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Secrets that seal session ids, newest first; one is generated for this process where none is given."""
 
 
+class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may call over HTTP."""
+
+    list_all: bool = False
+    """Show in lists what a caller may not use, too."""
+
+
 class TaskSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Calls that go on as tasks. Times in seconds, sizes in bytes."""
 
@@ -72,6 +81,31 @@ class TaskSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long all results together may be."""
 
 
+Fail = Literal["closed", "open", "local"]
+"""What holds while shared counters cannot be reached: no call, every call, or what this process counts by itself."""
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often callers may call. Rates as in `10/s, 600/h`, empty for none; times in seconds."""
+
+    rate: str = "60/min"
+    """How often one caller may call one tool, where neither the tool nor a policy says."""
+    lists: str = ""
+    """How often one caller may ask for each of the lists."""
+    per_address: str = "600/min"
+    """How often callers without credentials may call from one address, whatever they call."""
+    figures: bool = False
+    """Put the figures into the `_meta` of results too, and not only of refusals."""
+    max_keys: Count = 100_000
+    """How many callers and tools are counted apart in this process; those beyond share one count."""
+    redis_url: str = ""
+    """The Redis that counts for all processes; without one, each counts for itself."""
+    timeout: Positive = 0.05
+    """How long Redis may take to answer."""
+    fail: Fail = "local"
+    """What holds while Redis does not answer."""
+
+
 class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The stdio transport. Sizes in bytes."""
 
@@ -84,3 +118,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     stdio: StdioSettings = StdioSettings()
     tasks: TaskSettings = TaskSettings()
+    limits: LimitSettings = LimitSettings()
+    auth: AuthSettings = AuthSettings()
+    policy: dict[str, Demands] = {}
+    """What is demanded of tools, resources and prompts, by name or glob."""

@@ -5,13 +5,14 @@ Source: specification 2026-07-28, server/tools, server/resources, server/prompts
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from typing import cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar, cast
 
 from msgspec import UnsetType
 
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import InvalidParams, MethodNotFound, ResourceNotFound
+from bascule.guards.scopes import ALL, may_use
 from bascule.server.completion import complete, shown
 from bascule.server.pages import Pages
 from bascule.server.registry import Registry
@@ -26,15 +27,23 @@ from bascule.wire.resources import (
     ReadResourceResult,
     Resource,
 )
-from bascule.wire.results import Result
+from bascule.wire.results import CacheableResult, Result
 from bascule.wire.tools import CallToolParams, ListToolsResult
+
+AnyList = TypeVar("AnyList", bound=CacheableResult)
+
+_EVERY = frozenset({ALL})
 
 
 class Answers:
     """The methods of one registry."""
 
-    def __init__(self, registry: Registry, listen: Handler, look_after: Handler, skills: Handler) -> None:
+    def __init__(
+        self, registry: Registry, listen: Handler, look_after: Handler, skills: Handler, hides: Callable[[], bool]
+    ) -> None:
+        """`hides` says whether lists show a caller only what it may use."""
         self._registry = registry
+        self._hides = hides
         self.methods: Mapping[str, Handler] = {
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
@@ -84,30 +93,34 @@ class Answers:
 
     async def _list_tools(self, exchange: Exchange) -> Result:
         _offered(self._registry.tools, exchange)
-        page = self._registry.pages("tools").page(_cursor(exchange))
-        return ListToolsResult(tools=page.items, next_cursor=page.next_cursor)
+        page = self._pages("tools", exchange).page(_cursor(exchange))
+        return self._scoped("tools", ListToolsResult(tools=page.items, next_cursor=page.next_cursor))
 
     async def _list_prompts(self, exchange: Exchange) -> Result:
         _offered(self._registry.prompts, exchange)
-        page = self._registry.pages("prompts").page(_cursor(exchange))
-        return ListPromptsResult(prompts=page.items, next_cursor=page.next_cursor)
+        page = self._pages("prompts", exchange).page(_cursor(exchange))
+        return self._scoped("prompts", ListPromptsResult(prompts=page.items, next_cursor=page.next_cursor))
 
     async def _list_templates(self, exchange: Exchange) -> Result:
         self._resources_offered(exchange)
-        page = self._registry.pages("templates").page(_cursor(exchange))
-        return ListResourceTemplatesResult(resource_templates=page.items, next_cursor=page.next_cursor)
+        page = self._pages("templates", exchange).page(_cursor(exchange))
+        listed = ListResourceTemplatesResult(resource_templates=page.items, next_cursor=page.next_cursor)
+        return self._scoped("templates", listed)
 
     async def _list_resources(self, exchange: Exchange) -> Result:
         self._resources_offered(exchange)
-        pages = self._registry.pages("resources")
-        listers = [feature.lister for feature in self._registry.templates.values() if feature.lister is not None]
+        pages = self._pages("resources", exchange)
+        held = self._held(exchange)
+        templates = [one for one in self._registry.templates.values() if may_use(one.policy, held)]
+        listers = [feature.lister for feature in templates if feature.lister is not None]
         if listers:
-            found: list[Resource] = [feature.definition for feature in self._registry.resources.values()]
+            fixed = [one for one in self._registry.resources.values() if may_use(one.policy, held)]
+            found: list[Resource] = [feature.definition for feature in fixed]
             for listed in await asyncio.gather(*(lister(exchange) for lister in listers)):
                 found.extend(listed)
             pages = Pages(found, self._registry.page_size, self._registry.cursor_keys)
         page = pages.page(_cursor(exchange))
-        return ListResourcesResult(resources=page.items, next_cursor=page.next_cursor)
+        return self._scoped("resources", ListResourcesResult(resources=page.items, next_cursor=page.next_cursor))
 
     async def _read_resource(self, exchange: Exchange) -> Result:
         self._resources_offered(exchange)
@@ -132,9 +145,25 @@ class Answers:
         _offered(self._registry.completes, exchange)
         params = cast(CompleteParams, exchange.params)
         feature = self._registry.find_completed(params.ref)
-        if feature is None:
+        if feature is None or not may_use(feature.policy, exchange.principal.scopes):
             raise InvalidParams(f"Unknown {shown(params)}")
         return await complete(feature.completions, exchange, params)
+
+    def _held(self, exchange: Exchange) -> frozenset[str]:
+        """The scopes that decide what a caller's lists show."""
+        return exchange.principal.scopes if self._hides() else _EVERY
+
+    def _pages(self, family: str, exchange: Exchange) -> Pages:
+        return self._registry.pages(family, self._held(exchange))
+
+    def _scoped(self, family: str, result: AnyList) -> AnyList:
+        """A list that depends on who asks is for nobody else's cache."""
+        apart = self._registry.scopes(family)
+        if family == "resources":
+            apart |= self._registry.scopes("templates")
+        if apart:
+            result.cache_scope = "private"
+        return result
 
     def _resources_offered(self, exchange: Exchange) -> None:
         _offered(self._registry.resources or self._registry.templates, exchange)

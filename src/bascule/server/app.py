@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
-from bascule.engine.application import Facts, Mirrored
-from bascule.engine.exchange import Exchange
-from bascule.engine.hub import PROMPTS, RESOURCES, TOOLS, Hub
+from bascule.engine.application import Facts, Guarding, Mirrored
+from bascule.engine.exchange import Exchange, Guard
+from bascule.engine.hub import PROMPTS, TOOLS, Hub
+from bascule.engine.policy import Confirm
 from bascule.engine.ports import Keeping
 from bascule.errors import DeclarationError, MethodNotFound
 from bascule.late import late
@@ -19,17 +20,15 @@ from bascule.server.answers import Answers
 from bascule.server.changes import listen
 from bascule.server.completion import suggester
 from bascule.server.context import Context
-from bascule.server.features import Feature, Lifespan, ListResources
-from bascule.server.mounting import prefixed, prefixed_uri
+from bascule.server.features import Lifespan, ListResources
+from bascule.server.offer import Offer
 from bascule.server.pages import PAGE_SIZE
-from bascule.server.registry import Registry, list_of
+from bascule.server.registry import Registry
 from bascule.server.task_door import TaskDoor
 from bascule.server.workers import Workers
 from bascule.wire.content import Annotations, Icon, Meta
-from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
-from bascule.wire.skills import SKILLS
 from bascule.wire.tasks import EXTENSION as TASKS
 from bascule.wire.tools import JSONSchema, ToolAnnotations
 
@@ -68,16 +67,20 @@ class Server:
         self._instructions = instructions
         self._cache: tuple[int, CacheScope] = (cache_ttl_ms, cache_scope)
         self._lifespan = lifespan
-        self._registry = Registry(page_size)
         self.hub = Hub()
+        self._registry = Registry(page_size)
+        self._offer = Offer(self._registry, self.hub)
         self._tasks = TaskDoor(self.hub)
-        self._answers = Answers(self._registry, self._listen, self._tasks.look_after, self._of_skills)
+        self._answers = Answers(
+            self._registry,
+            self._listen,
+            self._tasks.look_after,
+            self._of_skills,
+            self._offer.hides,
+        )
         self._methods = self._answers.methods
         self._workers = Workers()
-        self._skills: Any = None
         self._mounted: list[Server] = []
-        self._parents: list[tuple[Server, str | None]] = []
-        self._adopters: list[Callable[[Feature], None]] = []
 
     @overload
     def tool(self, function: Function, /) -> Function: ...
@@ -97,6 +100,14 @@ class Server:
         output_schema: JSONSchema | None = ...,
         inline: bool = ...,
         task: Literal["never", "optional", "required"] = ...,
+        scopes: Sequence[str] = ...,
+        rate: str = ...,
+        timeout: float | None = ...,
+        concurrency: int | None = ...,
+        confirm: bool | Confirm | None = ...,
+        untrusted: bool = ...,
+        max_result_bytes: int | None = ...,
+        polls: bool = ...,
     ) -> Callable[[Function], Function]: ...
     def tool(
         self,
@@ -113,6 +124,14 @@ class Server:
         output_schema: JSONSchema | None = None,
         inline: bool = False,
         task: Literal["never", "optional", "required"] = "never",
+        scopes: Sequence[str] = (),
+        rate: str = "",
+        timeout: float | None = None,
+        concurrency: int | None = None,
+        confirm: bool | Confirm | None = None,
+        untrusted: bool = False,
+        max_result_bytes: int | None = None,
+        polls: bool = False,
     ) -> Any:
         """Declare a tool; use it bare or called.
 
@@ -122,21 +141,14 @@ class Server:
         answer, for clients that know the tasks extension: where it is "required" others are refused.
         Raises DeclarationError where the function cannot be a tool as written.
         """
+        demands = declare.demands(scopes, rate, timeout, concurrency, confirm, untrusted, max_result_bytes, polls)
+        schemas, as_task = (input_schema, output_schema), self._tasks.as_task(task)
         options = declare.ToolOptions(
-            name,
-            title,
-            description,
-            annotations,
-            icons,
-            meta,
-            input_schema,
-            output_schema,
-            inline,
-            self._tasks.as_task(task),
+            name, title, description, annotations, icons, meta, *schemas, inline, as_task, demands
         )
 
         def declared(given: Function) -> Function:
-            self._add(declare.tool(self, given, options))
+            self._offer.add(declare.tool(self, given, options))
             return given
 
         return declared if function is None else declared(function)
@@ -156,6 +168,13 @@ class Server:
         list: ListResources | None = None,
         cache_ttl_ms: int | None = None,
         cache_scope: CacheScope | None = None,
+        scopes: Sequence[str] = (),
+        rate: str = "",
+        timeout: float | None = None,
+        concurrency: int | None = None,
+        confirm: bool | Confirm | None = None,
+        untrusted: bool = False,
+        max_result_bytes: int | None = None,
     ) -> Callable[[Function], Function]:
         """Declare a resource, or with `{variables}` in the URI (RFC 6570, up to level 3) a family of them.
 
@@ -163,12 +182,14 @@ class Server:
         `cache_ttl_ms` and `cache_scope` are caching hints for what is read, in place of the server's.
         Raises DeclarationError where the function does not fit the URI.
         """
+        demands = declare.demands(scopes, rate, timeout, concurrency, confirm, untrusted, max_result_bytes)
+        cache = (cache_ttl_ms, cache_scope)
         options = declare.ResourceOptions(
-            uri, name, title, description, mime_type, size, annotations, icons, meta, list, cache_ttl_ms, cache_scope
+            uri, name, title, description, mime_type, size, annotations, icons, meta, list, *cache, demands
         )
 
         def declared(given: Function) -> Function:
-            self._add(declare.resource(self, given, options))
+            self._offer.add(declare.resource(self, given, options))
             return given
 
         return declared
@@ -186,6 +207,13 @@ class Server:
         description: str | None = ...,
         icons: list[Icon] | None = ...,
         meta: Meta | None = ...,
+        scopes: Sequence[str] = ...,
+        rate: str = ...,
+        timeout: float | None = ...,
+        concurrency: int | None = ...,
+        confirm: bool | Confirm | None = ...,
+        untrusted: bool = ...,
+        max_result_bytes: int | None = ...,
     ) -> Callable[[Function], Function]: ...
     def prompt(
         self,
@@ -197,18 +225,37 @@ class Server:
         description: str | None = None,
         icons: list[Icon] | None = None,
         meta: Meta | None = None,
+        scopes: Sequence[str] = (),
+        rate: str = "",
+        timeout: float | None = None,
+        concurrency: int | None = None,
+        confirm: bool | Confirm | None = None,
+        untrusted: bool = False,
+        max_result_bytes: int | None = None,
     ) -> Any:
         """Declare a prompt; use it bare or called. Its arguments arrive as strings and are converted by type hint.
 
         Raises DeclarationError where the function cannot be a prompt as written.
         """
-        options = declare.PromptOptions(name, title, description, icons, meta)
+        demands = declare.demands(scopes, rate, timeout, concurrency, confirm, untrusted, max_result_bytes)
+        options = declare.PromptOptions(name, title, description, icons, meta, demands)
 
         def declared(given: Function) -> Function:
-            self._add(declare.prompt(self, given, options))
+            self._offer.add(declare.prompt(self, given, options))
             return given
 
         return declared if function is None else declared(function)
+
+    def guard(self, function: Guard, *, before: str | None = None) -> Guard:
+        """Put a guard of your own around every feature of this server: `function(next, feature)` returns the handler
+        to run in place of `next`, or `next` itself where it has no business.
+
+        It runs right outside of the guard that `before` names (`guards.ORDER` has them all), or inside of all of them.
+        Of two in one place, the first runs outside. Raises DeclarationError for a name that is none.
+        """
+        self._offer.guards.add(function, before)
+        self._offer.guard_anew()
+        return function
 
     def completion(
         self, *, argument: str, prompt: str | None = None, resource: str | None = None
@@ -240,10 +287,8 @@ class Server:
         Raises DeclarationError where a skill is not as it must be, and takes none of them then.
         """
         features, skills = _skills_in(folder)
-        self._check(features)
-        for feature in features:
-            self._add(feature)
-        self._take_skills(skills)
+        self._offer.add_all(features)
+        self._offer.take_skills(skills)
 
     def mount(self, other: "Server", *, prefix: str | None = None) -> None:
         """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
@@ -253,16 +298,9 @@ class Server:
         """
         if other is self or other.contains(self):
             raise DeclarationError(f"The server {other.info.name!r} cannot be mounted in itself")
-        adopted = [prefixed(feature, prefix) for feature in other._registry]
-        self._check(adopted)
-        for feature in adopted:
-            self._add(feature)
-        other._adopters.append(lambda feature: self._add(prefixed(feature, prefix)))
+        self._offer.adopt(other._offer, prefix)
         self._mounted.append(other)
         self._tasks.mount(other._tasks)
-        other._parents.append((self, prefix))
-        if other._skills is not None:
-            self._take_skills(_below(prefix, other._skills.offered))
 
     def contains(self, other: "Server") -> bool:
         """Whether `other` is mounted in this server, directly or in one that is."""
@@ -271,22 +309,8 @@ class Server:
     @property
     def facts(self) -> Facts:
         """What this server says of itself. Families without features are not offered."""
-        registry = self._registry
-        ttl_ms, cache_scope = self._cache
-        return Facts(
-            info=self.info,
-            capabilities=ServerCapabilities(
-                tools=dict(_CHANGES) if registry.tools else None,
-                resources={"subscribe": True, **_CHANGES} if registry.resources or registry.templates else None,
-                prompts=dict(_CHANGES) if registry.prompts else None,
-                logging={},
-                completions={} if registry.completes else None,
-                extensions=self._extensions() or None,
-            ),
-            instructions=self._instructions,
-            ttl_ms=ttl_ms,
-            cache_scope=cache_scope,
-        )
+        extensions: dict[str, Any] = {TASKS: {}} if self._tasks.runners() else {}
+        return self._offer.facts(self.info, self._instructions, self._cache, extensions)
 
     def use_secrets(self, secrets: Sequence[str]) -> None:
         """Sign cursors with these secrets, newest first, so that every process that has them knows them."""
@@ -295,6 +319,11 @@ class Server:
     def keep_tasks(self, keeping: Keeping) -> None:
         """Keep tasks in this way, from the next run on."""
         self._tasks.keeping = keeping
+
+    def use_guards(self, guarding: Guarding) -> None:
+        """Guard every feature, also those that come later, as this process's settings say. Raises ConfigError."""
+        self._offer.guards.use(guarding)
+        self._offer.guard_anew()
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""
@@ -354,71 +383,37 @@ class Server:
 
     def remove_tool(self, name: str) -> None:
         """Offer a tool no longer; clients that listen are told. Raises DeclarationError where there is none."""
-        self._remove(TOOLS, name)
+        self._offer.remove(TOOLS, name)
 
     def remove_prompt(self, name: str) -> None:
         """Offer a prompt no longer. Raises DeclarationError where there is none."""
-        self._remove(PROMPTS, name)
+        self._offer.remove(PROMPTS, name)
 
     def remove_resource(self, uri: str) -> None:
         """Offer a resource, or a template of them, no longer. Raises DeclarationError where there is none, and for a
         file of a skill, which the skill's manifest promises."""
-        if self._skills is not None and self._skills.promises(uri):
+        skills = self._offer.skills
+        if skills is not None and skills.promises(uri):
             raise DeclarationError(f"The resource {uri!r} is part of a skill; it cannot be removed alone")
-        self._remove("templates" if uri in self._registry.templates else RESOURCES, uri)
+        self._offer.remove(self._offer.family_of(uri), uri)
 
     def notify_resource_updated(self, uri: str) -> None:
         """Tell the clients that subscribed to a resource that it has changed. May be called from any thread."""
-        self.hub.tell(uri)
-        for parent, prefix in self._parents:
-            parent.notify_resource_updated(uri if prefix is None else prefixed_uri(prefix, uri))
+        self._offer.tell_updated(uri)
 
     def notify_list_changed(self, what: Literal["tools", "prompts", "resources"]) -> None:
         """Tell the clients that listen that a list has changed in a way that the server cannot see: what a template's
         lister names, say. Adding and removing are told by themselves."""
-        self.hub.tell(what)
-        for parent, _ in self._parents:
-            parent.notify_list_changed(what)
-
-    def _extensions(self) -> dict[str, Any]:
-        found: dict[str, Any] = {TASKS: {}} if self._tasks.runners() else {}
-        return found if self._skills is None else {**found, SKILLS: {"directoryRead": True}}
+        self._offer.tell_changed(what)
 
     async def _of_skills(self, exchange: Exchange) -> Result:
-        if self._skills is None:
+        if self._offer.skills is None:
             raise MethodNotFound(f"Method not found: {exchange.method}")
-        found: Result = self._skills.answer(exchange)
+        found: Result = self._offer.skills.answer(exchange)
         return found
-
-    def _take_skills(self, skills: list[Any]) -> None:
-        """Offer these skills, here and wherever this server is mounted."""
-        if self._skills is None:
-            self._skills = late("bascule.server.skills:Skills")(self._registry)
-        self._skills.take(skills)
-        for parent, prefix in self._parents:
-            parent._take_skills(_below(prefix, skills))
 
     async def _listen(self, exchange: Exchange) -> Result:
         return await listen(self.hub, self.facts.capabilities, self._tasks.watch, exchange)
-
-    def _remove(self, family: str, key: str) -> None:
-        feature = self._registry.remove(family, key)
-        self.hub.tell(list_of(feature))
-        for parent, prefix in self._parents:
-            parent._remove(family, self._registry.key_of(prefixed(feature, prefix)))
-
-    def _check(self, features: Sequence[Feature]) -> None:
-        """Raise DeclarationError if a name is taken, here or where this server is mounted."""
-        self._registry.check(features)
-        for parent, prefix in self._parents:
-            parent._check([prefixed(feature, prefix) for feature in features])
-
-    def _add(self, feature: Feature) -> None:
-        self._check([feature])
-        self._registry.add(feature)
-        self.hub.tell(list_of(feature))
-        for adopt in self._adopters:
-            adopt(feature)
 
 
 def _skills_in(folder: str | os.PathLike[str]) -> Any:
@@ -429,8 +424,3 @@ def _skills_in(folder: str | os.PathLike[str]) -> Any:
         needed = f"Skills need the extra: pip install 'bascule[skills]' (missing: {error.name})."
         raise DeclarationError(needed) from None
     return read(folder)
-
-
-def _below(prefix: str | None, skills: list[Any]) -> list[Any]:
-    """The skills as a server that mounts theirs offers them."""
-    return skills if prefix is None else [skill.below(prefix) for skill in skills]

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
+from bascule.engine.demands import Demands, Source, settle
 from bascule.engine.exchange import Handler
-from bascule.errors import DeclarationError
-from bascule.guards import fold
+from bascule.engine.policy import Confirm
+from bascule.errors import ConfigError, DeclarationError
 from bascule.late import late
 from bascule.server import features
 from bascule.server.completion import completions_of
@@ -13,6 +16,7 @@ from bascule.server.context import Context
 from bascule.server.features import (
     AsTask,
     Home,
+    Kept,
     ListResources,
     Parameters,
     PromptFeature,
@@ -42,7 +46,8 @@ class ToolOptions(NamedTuple):
     input_schema: JSONSchema | None
     output_schema: JSONSchema | None
     inline: bool
-    as_task: AsTask | None = None
+    as_task: AsTask | None
+    demands: Demands
 
 
 class ResourceOptions(NamedTuple):
@@ -58,8 +63,9 @@ class ResourceOptions(NamedTuple):
     icons: list[Icon] | None
     meta: Meta | None
     list: ListResources | None
-    cache_ttl_ms: int | None = None
-    cache_scope: CacheScope | None = None
+    cache_ttl_ms: int | None
+    cache_scope: CacheScope | None
+    demands: Demands
 
 
 class PromptOptions(NamedTuple):
@@ -70,6 +76,39 @@ class PromptOptions(NamedTuple):
     description: str | None
     icons: list[Icon] | None
     meta: Meta | None
+    demands: Demands
+
+
+def demands(
+    scopes: Sequence[str],
+    rate: str,
+    timeout: float | None,
+    concurrency: int | None,
+    confirm: bool | Confirm | None,
+    untrusted: bool,
+    max_result_bytes: int | None,
+    polls: bool = False,
+) -> Demands:
+    """What a declaration demands of its guards. Raises DeclarationError for what cannot hold."""
+    if isinstance(scopes, str):
+        raise DeclarationError(f"scopes must be a list, as in scopes=[{scopes!r}]")
+    given = {
+        "scopes": scopes,
+        "rate": rate,
+        "timeout": timeout,
+        "concurrency": concurrency,
+        "confirm": confirm,
+        "untrusted": untrusted,
+        "max_result_bytes": max_result_bytes,
+        "polls": polls,
+    }
+    try:
+        made = msgspec.convert(given, Demands)
+        settle([Source("", made)])
+    except (msgspec.ValidationError, ConfigError) as wrong:
+        reason, _, place = str(wrong).partition(" - at `$.")
+        raise DeclarationError(f"{place.rstrip('`') or 'rate'} cannot be meant so: {reason}") from None
+    return made
 
 
 def check_ttl(ttl_ms: int | None, what: str) -> None:
@@ -94,7 +133,15 @@ def tool(home: Home, function: Callable[..., Any], options: ToolOptions) -> Tool
         icons=options.icons,
         meta=options.meta,
     )
-    return features.tool_feature(home, definition, parameters, output, options.inline, options.as_task)
+    return features.tool_feature(
+        home,
+        definition,
+        parameters,
+        output,
+        inline=options.inline,
+        as_task=options.as_task,
+        demands=options.demands,
+    )
 
 
 def resource(home: Home, function: Callable[..., Any], options: ResourceOptions) -> ResourceFeature | TemplateFeature:
@@ -123,8 +170,7 @@ def resource(home: Home, function: Callable[..., Any], options: ResourceOptions)
         icons=options.icons,
         meta=options.meta,
     )
-    feature = ResourceFeature(name, definition, handler)
-    return ResourceFeature(name, definition, fold(handler, feature))
+    return ResourceFeature(name, definition, handler, kept=Kept(handler, options.demands))
 
 
 def prompt(home: Home, function: Callable[..., Any], options: PromptOptions) -> PromptFeature:
@@ -139,8 +185,8 @@ def prompt(home: Home, function: Callable[..., Any], options: PromptOptions) -> 
     ]
     definition = Prompt(name, options.title, described, arguments or None, options.icons, options.meta)
     handler = features.prompt_handler(home, signature, described, what)
-    feature = PromptFeature(name, definition, handler)
-    return PromptFeature(name, definition, fold(handler, feature), completions_of(signature.schema))
+    kept = Kept(handler, options.demands)
+    return PromptFeature(name, definition, handler, completions_of(signature.schema), kept=kept)
 
 
 def _template(
@@ -167,9 +213,8 @@ def _template(
         meta=options.meta,
     )
     lister = None if options.list is None else features.resource_lister(home, options.list, f"resource {options.uri!r}")
-    feature = TemplateFeature(name, definition, template, handler, lister)
-    folded = fold(handler, feature)
-    return TemplateFeature(name, definition, template, folded, lister, completions_of(signature.schema))
+    kept = Kept(handler, options.demands)
+    return TemplateFeature(name, definition, template, handler, lister, completions_of(signature.schema), kept=kept)
 
 
 def _check_variables(what: str, signature: Signature, variables: Sequence[str]) -> None:

@@ -13,11 +13,20 @@ from typing import Any, Protocol
 from msgspec import UNSET, Struct
 
 from bascule.engine.application import Mirrored
+from bascule.engine.demands import Demands
 from bascule.engine.exchange import Exchange, Handler
 from bascule.engine.mirrored import mirrored_of
 from bascule.engine.policy import PLAIN, Kind, Policy
-from bascule.errors import DeclarationError, InternalError, InvalidArguments, InvalidParams, MCPError, ToolError
-from bascule.guards import fold
+from bascule.errors import (
+    DeclarationError,
+    InternalError,
+    InvalidArguments,
+    InvalidParams,
+    MCPError,
+    Refused,
+    ToolError,
+)
+from bascule.guards import Own
 from bascule.server.asked import answers_to
 from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
@@ -67,6 +76,23 @@ class Home(Protocol):
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any: ...
 
 
+Check = Callable[[Exchange], None]
+"""Raises InvalidArguments for a call whose arguments do not fit."""
+
+
+class Kept(Struct, frozen=True, eq=False):
+    """What it takes to guard a feature anew: its handler as it was before any guard, what its declaration demands, and
+    the guards of the authors of all servers that it came through, the innermost server's first."""
+
+    bare: Handler | None = None
+    demands: Demands = Demands()
+    check: Check | None = None
+    owners: tuple[list[Own], ...] = ()
+
+
+NOT_GUARDED = Kept()
+
+
 class ToolFeature(Struct, frozen=True):
     """A tool; `mirrored` are the parameters that an HTTP header must repeat."""
 
@@ -75,6 +101,7 @@ class ToolFeature(Struct, frozen=True):
     handler: Handler
     mirrored: tuple[Mirrored, ...] = ()
     policy: Policy = PLAIN
+    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
@@ -92,6 +119,7 @@ class ResourceFeature(Struct, frozen=True):
     definition: Resource
     handler: Handler
     policy: Policy = PLAIN
+    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
@@ -112,6 +140,7 @@ class TemplateFeature(Struct, frozen=True):
     lister: Callable[[Exchange], Awaitable[list[Resource]]] | None = None
     completions: Completions = NOTHING
     policy: Policy = PLAIN
+    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
@@ -130,6 +159,7 @@ class PromptFeature(Struct, frozen=True):
     handler: Handler
     completions: Completions = NOTHING
     policy: Policy = PLAIN
+    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
@@ -164,7 +194,14 @@ AsTask = Callable[[Handler, Callable[[Exchange], Awaitable[Any]]], Handler]
 
 
 def tool_feature(
-    home: Home, definition: Tool, parameters: Parameters, output: Output, inline: bool, as_task: AsTask | None = None
+    home: Home,
+    definition: Tool,
+    parameters: Parameters,
+    output: Output,
+    *,
+    inline: bool,
+    as_task: AsTask | None,
+    demands: Demands,
 ) -> ToolFeature:
     """A tool whose handler decodes, calls and renders."""
     run = _runner(home, parameters, inline)
@@ -184,16 +221,25 @@ def tool_feature(
 
     mirrored = mirrored_of(definition.input_schema, f"tool {definition.name!r}")
     served = handler if as_task is None else as_task(handler, _prelude(home, parameters))
-    feature = ToolFeature(definition.name, definition, served, mirrored)
-    return ToolFeature(definition.name, definition, fold(served, feature), mirrored)
+    kept = Kept(served, demands, _checker(parameters))
+    return ToolFeature(definition.name, definition, served, mirrored, kept=kept)
+
+
+def _checker(parameters: Parameters) -> Check:
+    def check(exchange: Exchange) -> None:
+        params = exchange.params
+        parameters.arguments(params.arguments if isinstance(params, CallToolParams) else UNSET)
+
+    return check
 
 
 def _prelude(home: Home, parameters: Parameters) -> Callable[[Exchange], Awaitable[Any]]:
     """What comes before a task begins: its arguments are checked, and its declared questions answered."""
 
+    check = _checker(parameters)
+
     async def prelude(exchange: Exchange) -> None:
-        params = exchange.params
-        parameters.arguments(params.arguments if isinstance(params, CallToolParams) else UNSET)
+        check(exchange)
         if parameters.asked:
             await answers_to(home.context(exchange), parameters.asked)
 
@@ -322,7 +368,7 @@ def _told(what: str) -> Iterator[None]:
     except InvalidArguments as error:
         raise InvalidParams(error.message) from None
     except ToolError as error:
-        raise InternalError(error.message) from None
+        raise Refused(error) from None
     except MCPError:
         raise
     except (Exception, SystemExit):

@@ -9,9 +9,13 @@ from hashlib import blake2b
 
 from bascule.engine.hub import RESOURCES
 from bascule.errors import DeclarationError
+from bascule.guards.scopes import ALL, may_use
 from bascule.server.features import Feature, PromptFeature, ResourceFeature, TemplateFeature, ToolFeature
 from bascule.server.pages import PAGE_SIZE, Pages
 from bascule.wire.completion import PromptReference, TemplateReference
+
+_MAX_LISTS = 256
+"""How many lists, each for other scopes, are kept encoded at once."""
 
 MAX_URI = 8192
 """The longest URI, in characters, that is held against templates; matching costs length times variables."""
@@ -28,7 +32,8 @@ class Registry:
         self.prompts: dict[str, PromptFeature] = {}
         self.cursor_keys: list[bytes] = [os.urandom(32)]
         """What signs the cursors of lists, newest first."""
-        self._pages: dict[str, Pages] = {}
+        self._pages: dict[tuple[str, frozenset[str]], Pages] = {}
+        self._scopes: dict[str, frozenset[str]] = {}
 
     def __iter__(self) -> Iterator[Feature]:
         yield from self.tools.values()
@@ -41,21 +46,25 @@ class Registry:
         self.cursor_keys = [
             blake2b(b"bascule cursor key\0" + secret.encode(), digest_size=32).digest() for secret in secrets
         ]
-        self._pages.clear()
+        self._changed()
 
     def add(self, feature: Feature) -> None:
         """Take a feature in. Raises DeclarationError where its name or URI is taken."""
         self.check([feature])
+        self.put(feature)
+
+    def put(self, feature: Feature) -> None:
+        """Take a feature in, in the place of the one that has its name."""
         family, key, _ = _place(feature)
         getattr(self, family)[key] = feature
-        self._pages.clear()
+        self._changed()
 
     def remove(self, family: str, key: str) -> Feature:
         """Take a feature out. Raises DeclarationError where there is none."""
         features: dict[str, Feature] = getattr(self, family)
         if key not in features:
             raise DeclarationError(f"There is no {key!r} among the {family} to remove")
-        self._pages.clear()
+        self._changed()
         return features.pop(key)
 
     def key_of(self, feature: Feature) -> str:
@@ -94,14 +103,35 @@ class Registry:
             return self.prompts.get(ref.name)
         return self.templates.get(ref.uri)
 
-    def pages(self, family: str) -> Pages:
-        """The encoded list of one family (`tools`, `resources`, `templates`, `prompts`), made when first asked for."""
-        found = self._pages.get(family)
+    def pages(self, family: str, held: frozenset[str]) -> Pages:
+        """The encoded list of one family (`tools`, `resources`, `templates`, `prompts`), made when first asked for.
+
+        It shows what somebody who holds these scopes may use; what is denied to all is in no list.
+        """
+        wanted = self.scopes(family)
+        held = wanted if ALL in held else held & wanted
+        found = self._pages.get((family, held))
         if found is None:
             features: Mapping[str, Feature] = getattr(self, family)
-            found = Pages([feature.definition for feature in features.values()], self.page_size, self.cursor_keys)
-            self._pages[family] = found
+            listed = [one.definition for one in features.values() if may_use(one.policy, held)]
+            found = Pages(listed, self.page_size, self.cursor_keys)
+            if len(self._pages) >= _MAX_LISTS:
+                self._pages.clear()
+            self._pages[family, held] = found
         return found
+
+    def scopes(self, family: str) -> frozenset[str]:
+        """All scopes that the features of a family ask for."""
+        found = self._scopes.get(family)
+        if found is None:
+            features: Mapping[str, Feature] = getattr(self, family)
+            found = frozenset[str]().union(*(feature.policy.scopes for feature in features.values()))
+            self._scopes[family] = found
+        return found
+
+    def _changed(self) -> None:
+        self._pages.clear()
+        self._scopes.clear()
 
 
 def list_of(feature: Feature) -> str:

@@ -1,0 +1,86 @@
+"""Guarded features: a feature's policy settled, its guards folded around it, and what lists say of that.
+
+Knows the declarations' demands, the operator's settings behind Guarding, and the author's own guards. Guards may be
+folded anew at any time: each feature keeps its handler as it was before.
+"""
+
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from bascule.engine.application import Guarding
+from bascule.engine.demands import Settled, Source, settle
+from bascule.engine.exchange import Exchange, Handler
+from bascule.errors import DeclarationError, Refused, ToolError
+from bascule.guards import NAMES, Own, fold
+from bascule.late import late
+from bascule.server.features import Feature, failure
+from bascule.wire.results import Result
+
+AnyFeature = TypeVar("AnyFeature", bound=Feature)
+
+DECLARED = "the declaration"
+"""How the place where a feature was declared is called."""
+
+
+class Guards:
+    """How the features of one server are guarded."""
+
+    def __init__(self) -> None:
+        self._guarding: Guarding | None = None
+        self.own: list[Own] = []
+
+    @property
+    def guarding(self) -> Guarding:
+        """What the process demands; the defaults where nobody has said."""
+        if self._guarding is None:
+            self._guarding = late("bascule.pipeline:Pipeline")()
+        return self._guarding
+
+    def use(self, guarding: Guarding) -> None:
+        """Guard by these settings from now on."""
+        self._guarding = guarding
+
+    def add(self, guard: Any, before: str | None) -> None:
+        """Take in a guard of the author's. Raises DeclarationError for a place that there is not."""
+        if before is not None and before not in NAMES:
+            raise DeclarationError(f"There is no guard {before!r} to run before; there are {', '.join(NAMES)}")
+        if not callable(guard):
+            raise DeclarationError("A guard is a function (next, feature) that returns a handler")
+        self.own.append(Own(guard, before))
+
+    def settled(self, feature: Feature) -> Settled:
+        """A feature's policy and where each part of it comes from. Raises ConfigError for a rate that is none."""
+        declared = Source(DECLARED, feature.kept.demands)
+        return settle([declared, *self.guarding.sources(feature.kind, feature.address)])
+
+    def guarded(self, feature: AnyFeature) -> AnyFeature:
+        """The feature with every guard that applies, those of the servers that it came through included.
+
+        Raises ConfigError.
+        """
+        bare = feature.kept.bare or feature.handler
+        owners = feature.kept.owners
+        kept = replace(feature.kept, bare=bare, owners=owners if self.own in owners else (*owners, self.own))
+        own = [one for owner in reversed(kept.owners) for one in owner]
+        known = replace(feature, policy=self.settled(feature).policy, kept=kept, handler=bare)
+        folded = fold(bare, known, self.guarding.guard, own)
+        return known if folded is bare else replace(known, handler=_answering(folded, known.kind == "tool"))
+
+
+def _answering(handler: Handler, tool: bool) -> Handler:
+    """The handler, whose guards' refusals become answers: a failed result of a tool, an error of anything else."""
+
+    async def answer_tool(exchange: Exchange) -> Result:
+        try:
+            return await handler(exchange)
+        except ToolError as refused:
+            return failure(refused)
+
+    async def answer(exchange: Exchange) -> Result:
+        try:
+            return await handler(exchange)
+        except ToolError as refused:
+            raise Refused(refused) from None
+
+    return answer_tool if tool else answer

@@ -1,0 +1,129 @@
+"""The offer of one server: its features with their guards, its skills, and the servers that it is mounted in.
+
+What is added here later appears in those too; what is removed goes there as well.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bascule.engine.application import Facts
+from bascule.engine.hub import RESOURCES, Hub
+from bascule.late import late
+from bascule.server.features import Feature
+from bascule.server.guarded import Guards
+from bascule.server.mounting import prefixed, prefixed_uri
+from bascule.server.registry import Registry, list_of
+from bascule.wire.lifecycle import ServerCapabilities
+from bascule.wire.requests import Implementation
+from bascule.wire.skills import SKILLS
+
+_CHANGES = {"listChanged": True}
+
+
+class Offer:
+    """What one server offers, and to whom it hands that on."""
+
+    def __init__(self, registry: Registry, hub: Hub) -> None:
+        self.registry = registry
+        self.guards = Guards()
+        self.skills: Any = None
+        self._hub = hub
+        self._parents: list[tuple[Offer, str | None]] = []
+        self._adopters: list[Callable[[Feature], None]] = []
+
+    def hides(self) -> bool:
+        """Whether lists show a caller only what it may use."""
+        return self.guards.guarding.hides
+
+    def check(self, features: Sequence[Feature]) -> None:
+        """Raise DeclarationError if a name is taken, here or where this is mounted."""
+        self.registry.check(features)
+        for parent, prefix in self._parents:
+            parent.check([prefixed(feature, prefix) for feature in features])
+
+    def add(self, feature: Feature) -> None:
+        """Offer a feature, guarded. Raises DeclarationError where its name is taken."""
+        self.check([feature])
+        feature = self.guards.guarded(feature)
+        self.registry.add(feature)
+        self._hub.tell(list_of(feature))
+        for adopt in self._adopters:
+            adopt(feature)
+
+    def add_all(self, features: Sequence[Feature]) -> None:
+        """Offer all of these or none. Raises DeclarationError."""
+        self.check(features)
+        for feature in features:
+            self.add(feature)
+
+    def remove(self, family: str, key: str) -> None:
+        """Offer a feature no longer. Raises DeclarationError where there is none."""
+        feature = self.registry.remove(family, key)
+        self._hub.tell(list_of(feature))
+        for parent, prefix in self._parents:
+            parent.remove(family, self.registry.key_of(prefixed(feature, prefix)))
+
+    def adopt(self, other: "Offer", prefix: str | None) -> None:
+        """Offer what another offers, now and later, with a prefix. Raises DeclarationError where a name is taken."""
+        self.add_all([prefixed(feature, prefix) for feature in other.registry])
+        other._adopters.append(lambda feature: self.add(prefixed(feature, prefix)))
+        other._parents.append((self, prefix))
+        if other.skills is not None:
+            self.take_skills(_below(prefix, other.skills.offered))
+
+    def guard_anew(self) -> None:
+        """Fold all guards again, here and where this is mounted. Raises ConfigError."""
+        for feature in [*self.registry]:
+            self.registry.put(self.guards.guarded(feature))
+        for parent, _ in self._parents:
+            parent.guard_anew()
+
+    def take_skills(self, skills: list[Any]) -> None:
+        """Offer these skills, here and where this is mounted."""
+        if self.skills is None:
+            self.skills = late("bascule.server.skills:Skills")(self.registry)
+        self.skills.take(skills)
+        for parent, prefix in self._parents:
+            parent.take_skills(_below(prefix, skills))
+
+    def tell_updated(self, uri: str) -> None:
+        """Tell who subscribed to a resource that it has changed."""
+        self._hub.tell(uri)
+        for parent, prefix in self._parents:
+            parent.tell_updated(uri if prefix is None else prefixed_uri(prefix, uri))
+
+    def tell_changed(self, what: str) -> None:
+        """Tell who listens that a list has changed."""
+        self._hub.tell(what)
+        for parent, _ in self._parents:
+            parent.tell_changed(what)
+
+    def facts(
+        self, info: Implementation, instructions: str | None, cache: tuple[int, Any], extensions: dict[str, Any]
+    ) -> Facts:
+        """What a server with this offer says of itself. Families without features are not offered."""
+        registry, (ttl_ms, cache_scope) = self.registry, cache
+        added = extensions if self.skills is None else {**extensions, SKILLS: {"directoryRead": True}}
+        return Facts(
+            info=info,
+            capabilities=ServerCapabilities(
+                tools=dict(_CHANGES) if registry.tools else None,
+                resources={"subscribe": True, **_CHANGES} if registry.resources or registry.templates else None,
+                prompts=dict(_CHANGES) if registry.prompts else None,
+                logging={},
+                completions={} if registry.completes else None,
+                extensions=added or None,
+            ),
+            instructions=instructions,
+            ttl_ms=ttl_ms,
+            cache_scope=cache_scope,
+        )
+
+    def family_of(self, uri: str) -> str:
+        """Where a resource stands: among the resources or their templates."""
+        return "templates" if uri in self.registry.templates else RESOURCES
+
+
+def _below(prefix: str | None, skills: list[Any]) -> list[Any]:
+    """The skills as a server that mounts theirs offers them."""
+    return skills if prefix is None else [skill.below(prefix) for skill in skills]
