@@ -9,7 +9,8 @@
     │   ├── HeaderMismatch  MissingCapability  UnsupportedVersion
     │   └── TooManyRequests  MissingScope  Refused
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
-    │   └── InvalidArguments  NotAnswered  Declined  RateLimited  PermissionDenied
+    │   ├── InvalidArguments  NotAnswered  Declined  RateLimited  PermissionDenied
+    │   └── UpstreamTimeout  UpstreamFailed  Internal
     ├── ConnectionLost        the peer went away (client side)
     ├── CallTimedOut          the peer did not answer in time (client side)
     └── ServerUnavailable     of many servers, one that is not connected was asked for (client side)
@@ -213,10 +214,29 @@ class Declined(ToolError):
 
 
 class PermissionDenied(ToolError):
-    """The operator's policy lets nobody call this."""
+    """The operator's policy lets nobody call this, or something that the tool needs does not let the tool."""
 
     code: ClassVar[str] = "permission_denied"
-    guard = "scopes"
+
+
+class UpstreamTimeout(ToolError):
+    """Something that the tool needs (a database, another service) did not answer in time; the same call may succeed
+    later."""
+
+    code: ClassVar[str] = "upstream_timeout"
+
+
+class UpstreamFailed(ToolError):
+    """Something that the tool needs (a database, another service) cannot be reached or refuses; the same call may
+    succeed later."""
+
+    code: ClassVar[str] = "upstream_failed"
+
+
+class Internal(ToolError):
+    """The tool failed in a way that its author did not foresee; the log has the details under the reference."""
+
+    code: ClassVar[str] = "internal"
 
 
 class RateLimited(ToolError):

@@ -387,9 +387,15 @@ def test_a_demand_that_cannot_hold_is_refused_where_it_is_declared(option, value
 
 
 @pytest.mark.parametrize(
-    "thrown", [SystemExit(3), asyncio.CancelledError(), TimeoutError(), ExceptionGroup("g", [OSError()])]
+    ("thrown", "code"),
+    [
+        (SystemExit(3), -32603),
+        (asyncio.CancelledError(), -32603),
+        (TimeoutError(), 1000),
+        (ExceptionGroup("g", [OSError()]), -32603),
+    ],
 )
-async def test_whatever_a_handler_throws_is_one_failed_call_and_never_the_servers_end(thrown):
+async def test_whatever_a_handler_throws_is_one_failed_call_and_never_the_servers_end(thrown, code):
     app = Server("t")
 
     @app.tool
@@ -412,7 +418,7 @@ async def test_whatever_a_handler_throws_is_one_failed_call_and_never_the_server
                 assert error.code == -32603
         with pytest.raises(MCPError) as caught:
             await client.read_resource("x://y")
-        assert caught.value.code == -32603
+        assert caught.value.code == code
         assert (await client.list_tools())[0].name == "throws"
 
 

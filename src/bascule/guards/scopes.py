@@ -22,7 +22,9 @@ def scopes() -> Guard:
         needed = feature.policy.scopes
 
         async def denied(exchange: Exchange) -> Result:
-            raise PermissionDenied(f"The {what} is switched off by the operator's policy; do without it")
+            refused = PermissionDenied(f"The {what} is switched off by the operator's policy; do without it")
+            refused.guard = "scopes"
+            raise refused
 
         def checked(exchange: Exchange) -> Awaitable[Result]:
             held = exchange.principal.scopes

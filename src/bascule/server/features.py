@@ -3,8 +3,6 @@
 Everything that can be decided at declaration is decided here: schemas, decoders, guards. A call only runs the handler.
 """
 
-import logging
-import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -19,6 +17,7 @@ from bascule.engine.mirrored import mirrored_of
 from bascule.engine.policy import PLAIN, Kind, Policy
 from bascule.errors import (
     DeclarationError,
+    Internal,
     InternalError,
     InvalidArguments,
     InvalidParams,
@@ -30,6 +29,7 @@ from bascule.guards import Own
 from bascule.server.asked import answers_to
 from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
+from bascule.server.faults import meaning_of
 from bascule.server.parameters import Asked
 from bascule.server.results import Output, prompt_result, resource_result
 from bascule.server.templates import Template
@@ -38,8 +38,6 @@ from bascule.wire.prompts import Prompt
 from bascule.wire.resources import ReadResourceParams, Resource, ResourceTemplate
 from bascule.wire.results import CacheScope, Result
 from bascule.wire.tools import CallToolParams, CallToolResult, Tool
-
-log = logging.getLogger("bascule")
 
 ERROR_KEY = "dev.bascule/error"
 """The key in a failed result's `_meta` under which its code and details stand."""
@@ -205,6 +203,7 @@ def tool_feature(
 ) -> ToolFeature:
     """A tool whose handler decodes, calls and renders."""
     run = _runner(home, parameters, inline)
+    what = f"tool {definition.name!r}"
 
     async def handler(exchange: Exchange) -> Result:
         try:
@@ -214,12 +213,10 @@ def tool_feature(
             return failure(error)
         except MCPError:
             raise
-        except (Exception, SystemExit):
-            reference = os.urandom(4).hex()
-            log.exception("tool %s failed (reference %s)", definition.name, reference)
-            return _unexpected(definition.name, reference)
+        except (Exception, SystemExit) as error:
+            return failure(meaning_of(error, what))
 
-    mirrored = mirrored_of(definition.input_schema, f"tool {definition.name!r}")
+    mirrored = mirrored_of(definition.input_schema, what)
     served = handler if as_task is None else as_task(handler, _prelude(home, parameters))
     kept = Kept(served, demands, _checker(parameters))
     return ToolFeature(definition.name, definition, served, mirrored, kept=kept)
@@ -299,14 +296,6 @@ def failure(error: ToolError) -> CallToolResult:
     )
 
 
-def _unexpected(name: str, reference: str) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(f"The tool {name} failed unexpectedly; the server's log has the details ({reference})")],
-        is_error=True,
-        meta={ERROR_KEY: {"code": "internal", "reference": reference}},
-    )
-
-
 def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
     """How a tool's function is run: awaited, called on the loop, or called in a thread."""
     if parameters.asked:
@@ -371,10 +360,11 @@ def _told(what: str) -> Iterator[None]:
         raise Refused(error) from None
     except MCPError:
         raise
-    except (Exception, SystemExit):
-        reference = os.urandom(4).hex()
-        log.exception("%s failed (reference %s)", what, reference)
-        raise InternalError(f"Internal error (reference {reference})") from None
+    except (Exception, SystemExit) as error:
+        meaning = meaning_of(error, what)
+        if isinstance(meaning, Internal):
+            raise InternalError(f"Internal error (reference {meaning.details['reference']})") from None
+        raise Refused(meaning) from None
 
 
 def _no_context(exchange: Exchange) -> None:
