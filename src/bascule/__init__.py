@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bascule.errors import ToolError as ToolError
     from bascule.server.app import Server as Server
     from bascule.server.context import Context as Context
+    from bascule.server.depends import Depends as Depends
     from bascule.server.questions import Answer as Answer
     from bascule.server.questions import Ask as Ask
     from bascule.server.questions import Elicit as Elicit
@@ -73,6 +74,7 @@ _HOMES = {
     "CreateMessageResult": "bascule.wire.inputs",
     "DeclarationError": "bascule.errors",
     "Declined": "bascule.errors",
+    "Depends": "bascule.server.depends",
     "Elicit": "bascule.server.questions",
     "ElicitResult": "bascule.wire.inputs",
     "EmbeddedResource": "bascule.wire.content",

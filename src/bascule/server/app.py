@@ -20,6 +20,7 @@ from bascule.server.answers import Answers
 from bascule.server.changes import listen
 from bascule.server.completion import suggester
 from bascule.server.context import Context
+from bascule.server.depends import Made
 from bascule.server.features import Lifespan, ListResources
 from bascule.server.offer import Offer
 from bascule.server.pages import PAGE_SIZE
@@ -342,11 +343,12 @@ class Server:
         """
         state: dict[Any, Any] = {}
         async with AsyncExitStack() as stack:
+            state[Made] = Made(await stack.enter_async_context(AsyncExitStack()))
             await self._tasks.open(state, stack)
             if self._lifespan is not None:
                 state[self] = await stack.enter_async_context(self._lifespan(self))
             for other in self._mounted:
-                state.update(await stack.enter_async_context(other.running()))
+                state = {**await stack.enter_async_context(other.running()), **state}
             try:
                 yield state
             finally:

@@ -5,7 +5,7 @@ Everything that can be decided at declaration is decided here: schemas, decoders
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import Any, Protocol
 
 from msgspec import UNSET, Struct
@@ -29,6 +29,7 @@ from bascule.guards import Own
 from bascule.server.asked import answers_to
 from bascule.server.completion import NOTHING, Completions
 from bascule.server.context import Context
+from bascule.server.depends import Made, Provided, values_for
 from bascule.server.faults import meaning_of
 from bascule.server.parameters import Asked
 from bascule.server.results import Output, prompt_result, resource_result
@@ -56,6 +57,7 @@ class Parameters(Protocol):
     is_async: bool
     wants_context: bool
     asked: tuple[Asked, ...]
+    provided: tuple[Provided, ...]
 
     def call(self, raw: Any, context: Any) -> Any: ...
 
@@ -298,8 +300,8 @@ def failure(error: ToolError) -> CallToolResult:
 
 def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
     """How a tool's function is run: awaited, called on the loop, or called in a thread."""
-    if parameters.asked:
-        return _asking_runner(home, parameters, inline)
+    if parameters.asked or parameters.provided:
+        return _given_runner(home, parameters, inline)
     context = home.context if parameters.wants_context else _no_context
     call, arguments, invoke = parameters.call, parameters.arguments, parameters.invoke
     if parameters.is_async:
@@ -314,23 +316,27 @@ def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Excha
     return run_inline if inline else run_in_thread
 
 
-def _asking_runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
-    """How a function with questions is run: they are answered before its body begins, whatever it is."""
+def _given_runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Exchange, Any], Awaitable[Any]]:
+    """How a function with questions or dependencies is run: both are there before its body begins."""
 
     async def run(exchange: Exchange, raw: Any) -> Any:
-        return await _answered(home, parameters, exchange, parameters.arguments(raw), inline=inline)
+        return await _given(home, parameters, exchange, parameters.arguments(raw), inline=inline)
 
     return run
 
 
-async def _answered(home: Home, parameters: Parameters, exchange: Exchange, arguments: Any, *, inline: bool) -> Any:
+async def _given(home: Home, parameters: Parameters, exchange: Exchange, arguments: Any, *, inline: bool) -> Any:
+    """Run a function: the user is asked first, so that nothing is held open meanwhile."""
     context = home.context(exchange)
-    given = (context, await answers_to(context, parameters.asked))
-    if parameters.is_async:
-        return await parameters.invoke(arguments, given)
-    if inline:
-        return parameters.invoke(arguments, given)
-    return await home.in_thread(parameters.invoke, arguments, given)
+    answers = await answers_to(context, parameters.asked) if parameters.asked else {}
+    async with AsyncExitStack() as stack:
+        values = await values_for(parameters.provided, context, stack, exchange.state[Made])
+        given = (context, answers | values)
+        if parameters.is_async:
+            return await parameters.invoke(arguments, given)
+        if inline:
+            return parameters.invoke(arguments, given)
+        return await home.in_thread(parameters.invoke, arguments, given)
 
 
 def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange, Any], Awaitable[Any]]:
@@ -340,8 +346,8 @@ def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange
     async def read(exchange: Exchange, values: Any) -> Any:
         with _told(what):
             arguments = parameters.parse(values)
-            if parameters.asked:
-                return await _answered(home, parameters, exchange, arguments, inline=False)
+            if parameters.asked or parameters.provided:
+                return await _given(home, parameters, exchange, arguments, inline=False)
             if parameters.is_async:
                 return await parameters.invoke(arguments, context(exchange))
             return await home.in_thread(parameters.invoke, arguments, context(exchange))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, g
 
 from bascule.errors import DeclarationError
 from bascule.server.annotations import is_field, with_none
+from bascule.server.depends import Provided, dependency_in
 from bascule.server.questions import Ask
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -60,6 +61,7 @@ class Declaration(NamedTuple):
     place: int | None
     returns: Any
     asked: tuple[Asked, ...] = ()
+    provided: tuple[Provided, ...] = ()
 
 
 def declaration_of(function: Callable[..., Any], what: str, context_type: type) -> Declaration:
@@ -73,6 +75,7 @@ def declaration_of(function: Callable[..., Any], what: str, context_type: type) 
     bound = function.keywords if isinstance(function, functools.partial) else {}
     parameters: list[Declared] = []
     asked: list[Asked] = []
+    provided: list[Provided] = []
     context: str | None = None
     place: int | None = None
     for parameter in signature.parameters.values():
@@ -84,14 +87,19 @@ def declaration_of(function: Callable[..., Any], what: str, context_type: type) 
                 raise DeclarationError(f"{what}: {context!r} and {parameter.name!r} both take the context; keep one")
             context = parameter.name
             place = len(parameters) if parameter.kind in _POSITIONAL else None
+        elif (dependency := dependency_in(annotation)) is not None:
+            provided.append(Provided(parameter.name, dependency))
         elif (question := _question(annotation)) is not None:
             asked.append(Asked(parameter.name, question.message, get_args(annotation)[0], parameter.default))
         else:
             parameters.append(_declared(parameter, annotation, what))
-    if asked and any(one.kind is inspect.Parameter.POSITIONAL_ONLY for one in signature.parameters.values()):
-        raise DeclarationError(f"{what}: a function with questions cannot have positional-only parameters")
+    positional = any(one.kind is inspect.Parameter.POSITIONAL_ONLY for one in signature.parameters.values())
+    if positional and (asked or provided):
+        raise DeclarationError(
+            f"{what}: a function with questions or dependencies cannot have positional-only parameters"
+        )
     returns = hints.get("return", inspect.Signature.empty)
-    return Declaration(tuple(parameters), context, place, returns, tuple(asked))
+    return Declaration(tuple(parameters), context, place, returns, tuple(asked), tuple(provided))
 
 
 def _question(annotation: Any) -> Ask | None:

@@ -38,8 +38,12 @@ class RawSignature:
         self.description = doc_of(function)
         self.returns = declaration.returns
         self.asked: tuple[Asked, ...] = declaration.asked
-        if self.asked:
-            raise DeclarationError(f"{what}: a function with an input_schema cannot declare questions; use ctx.elicit")
+        self.provided = declaration.provided
+        if self.asked or self.provided:
+            raise DeclarationError(
+                f"{what}: a function with an input_schema cannot declare questions or dependencies; "
+                "use ctx.elicit and ctx.lifespan"
+            )
         self.is_async = is_coroutine_function(function)
         self.wants_context = declaration.context is not None
         self.names = frozenset(properties)

@@ -61,6 +61,7 @@ class Signature:
         self.is_async = is_coroutine_function(function)
         self.wants_context = declaration.context is not None
         self.asked = declaration.asked
+        self.provided = declaration.provided
         for one in self.asked:
             form_of(one.annotation)
         self.names = frozenset(names)
@@ -247,8 +248,8 @@ def _invoker(function: Callable[..., Any], declaration: Declaration) -> Callable
     keywords = tuple(one.name for one in declaration.parameters if one.keyword_only)
     count = len(declaration.parameters) - len(keywords)
     context, place = declaration.context, declaration.place
-    if declaration.asked:
-        return _asking_invoker(function, declaration)
+    if declaration.asked or declaration.provided:
+        return _given_invoker(function, declaration)
     if not keywords and context is None:
         return lambda arguments, _: function(*values_of(arguments))
     if not keywords and place == 0:
@@ -266,15 +267,15 @@ def _invoker(function: Callable[..., Any], declaration: Declaration) -> Callable
     return invoke
 
 
-def _asking_invoker(function: Callable[..., Any], declaration: Declaration) -> Callable[[Any, Any], Any]:
-    """The same for a function with questions; what is given is the context and the answers."""
+def _given_invoker(function: Callable[..., Any], declaration: Declaration) -> Callable[[Any, Any], Any]:
+    """The same for a function with questions or dependencies; what is given is the context, and their values."""
     values_of = msgspec.structs.astuple
     names = tuple(one.name for one in declaration.parameters)
     context = declaration.context
 
     def invoke(arguments: Any, given: Any) -> Any:
-        own, answers = given
-        named = dict(zip(names, values_of(arguments), strict=True)) | answers
+        own, values = given
+        named = dict(zip(names, values_of(arguments), strict=True)) | values
         if context is not None:
             named[context] = own
         return function(**named)
