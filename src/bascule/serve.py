@@ -46,10 +46,10 @@ def run(
     """
     settings = config.load() if settings is None else settings
     _log_to_stderr()
-    use_guards(application, settings)
     if transport == "stdio":
         serve_stdio(application, settings)
     elif transport == "http":
+        use_guards(application, settings)
         keep_tasks(application, settings.tasks)
         http = config.http_settings(
             settings.http,
@@ -104,6 +104,7 @@ def keep_tasks(application: Application, settings: TaskSettings) -> None:
 
 def serve_stdio(application: Application, settings: Settings, streams: tuple[int, int] | None = None) -> None:
     """Serve over standard input and output, or over two descriptors that were claimed already."""
+    use_guards(application, settings)
     keep_tasks(application, settings.tasks)
     stdio = late("bascule.transports.stdio:serve")
     if streams is None:

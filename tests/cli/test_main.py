@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bascule import __version__, cli
+from bascule import __version__
 from bascule.cli import exits, main
+from bascule.cli.commands import COMMANDS, GROUPS
 from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, MCPError
 from tests.cli.command import environment, run
 
@@ -25,15 +26,15 @@ def test_the_script_tells_the_version():
 def test_help_names_every_command_and_exit_code():
     done = run("--help")
     assert done.returncode == 0
-    for name in main.COMMANDS:
-        assert f"  {name} " in done.stdout
+    for name in COMMANDS:
+        assert f"  {name.partition(' ')[0]} " in done.stdout
     assert exits.TABLE in done.stdout
     assert run().stdout == done.stdout
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_examples_that_fits_a_terminal(name):
-    done = run(name, "--help")
+    done = run(*name.split(), "--help")
     assert done.returncode == 0
     assert "Examples:" in done.stdout
     assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
@@ -42,12 +43,20 @@ def test_every_command_has_help_with_examples_that_fits_a_terminal(name):
 
 def test_the_documentation_knows_every_command_option_and_exit_code():
     page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
-    pages = "\n".join(run(name, "--help").stdout for name in main.COMMANDS)
+    pages = "\n".join(run(*name.split(), "--help").stdout for name in COMMANDS)
     options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", pages, re.MULTILINE))
     codes = [line.split()[0] for line in exits.TABLE.splitlines()]
-    wanted = [f"`bascule {name}" for name in main.COMMANDS] + [f"`{option}" for option in sorted(options)]
+    wanted = [f"`bascule {name}" for name in COMMANDS] + [f"`{option}" for option in sorted(options)]
     assert len(options) > 15
     assert [text for text in [*wanted, *(f"| {code} |" for code in codes)] if text not in page] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_first_of_two_words_alone_names_the_second(group):
+    done = run(group)
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert not name.startswith(f"{group} ") or f"  {name.partition(' ')[2]} " in done.stdout
 
 
 @pytest.mark.parametrize("line", [["--help"], ["serve", "x", "--help"]])
@@ -117,7 +126,7 @@ def test_wrong_use_is_told_in_one_line_with_code_2(line, complaint, monkeypatch,
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("bascule.cli.connection.logs.for_client", lambda debug: None)
     monkeypatch.setattr("bascule.cli.screen.Screen.claim", classmethod(lambda kind: kind(sys.stdout)))
-    code = cli.main.main(line.split())
+    code = main.main(line.split())
     out, err = capfd.readouterr()
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")

@@ -6,132 +6,14 @@ server's command: they are taken off before anything else is read, so no option 
 
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, Parameter
 
 from bascule import __version__
 from bascule.cli import exits, targets
+from bascule.cli.commands import COMMANDS, GROUPS
 from bascule.cli.help import HelpPage
 from bascule.errors import ConfigError
-
-
-class Command(NamedTuple):
-    """One command: where its function is, how it is used, what it is for, and what else its help page tells."""
-
-    function: str
-    usage: Sequence[str]
-    purpose: str
-    page: str
-
-
-COMMANDS = {
-    "serve": Command(
-        "bascule.cli.serve:serve",
-        ["TARGET [OPTIONS]"],
-        "Serve a server over stdio or HTTP.",
-        """\
-Examples:
-  bascule serve sql                                  # a sample shop, over stdio
-  bascule serve sql --db sqlite:///shop.db -t http   # http://127.0.0.1:3000/mcp
-  bascule serve weather.py -t http --reload          # restarted when it changes
-  bascule serve acme.tools:app -t http -p 8080       # an installed module""",
-    ),
-    "list": Command(
-        "bascule.cli.list:list_features",
-        ["TARGET [OPTIONS]", "[OPTIONS] -- COMMAND [ARGS...]"],
-        "Show what a server offers.",
-        """\
-Examples:
-  bascule list weather.py                            # no server need run
-  bascule list http://127.0.0.1:3000/mcp --tools
-  bascule list files --config ~/.cursor/mcp.json
-  bascule list --json -- npx -y @modelcontextprotocol/server-everything""",
-    ),
-    "call": Command(
-        "bascule.cli.call:call",
-        ["TARGET NAME [KEY=VALUE...] [OPTIONS]", "NAME [KEY=VALUE...] [OPTIONS] -- COMMAND [ARGS...]"],
-        "Call a tool.",
-        """\
-Arguments:
-  KEY=VALUE       text or JSON, as the tool declares the parameter
-  KEY:=JSON       JSON, whatever the tool declares
-  KEY=@FILE       the content of a file; @- is standard input
-  '{"KEY": ...}'  all arguments as one JSON object; @FILE likewise
-
-Examples:
-  bascule call sql query_database sql="SELECT name FROM products" limit=5
-  bascule call http://127.0.0.1:3000/mcp query_database sql=@report.sql --json
-  bascule call weather.py forecast '{"city": "Oslo", "days": 3}'
-  bascule call echo message=hi -- npx -y @modelcontextprotocol/server-everything""",
-    ),
-    "read": Command(
-        "bascule.cli.read:read",
-        ["TARGET URI [OPTIONS]", "URI [OPTIONS] -- COMMAND [ARGS...]"],
-        "Read a resource.",
-        """\
-Examples:
-  bascule read sql schema://products
-  bascule read https://mcp.example.com/mcp config://limits \\
-      --header 'Authorization=Bearer ...'""",
-    ),
-    "prompt": Command(
-        "bascule.cli.prompt:prompt",
-        ["TARGET NAME [KEY=VALUE...] [OPTIONS]", "NAME [KEY=VALUE...] [OPTIONS] -- COMMAND [ARGS...]"],
-        "Render a prompt.",
-        """\
-Examples:
-  bascule prompt sql nl_to_sql description="ten best customers" table=customers
-  bascule prompt review.py review code=@main.py""",
-    ),
-    "complete": Command(
-        "bascule.cli.complete:complete",
-        [
-            "TARGET --prompt NAME --argument NAME VALUE [...]",
-            "TARGET --resource TEMPLATE --argument NAME VALUE [...]",
-            "[OPTIONS] -- COMMAND [ARGS...]",
-        ],
-        "Suggest values for an argument.",
-        """\
-Arguments:
-  KEY=VALUE       what the other arguments or variables say already
-
-Examples:
-  bascule complete review.py --prompt review --argument tone k
-  bascule complete docs.py --resource docs://{page} --argument page ""
-  bascule complete http://127.0.0.1:3000/mcp --prompt review \\
-      --argument tone k code=short""",
-    ),
-    "subscribe": Command(
-        "bascule.cli.subscribe:subscribe",
-        ["TARGET [URI...] [OPTIONS]", "[URI...] [OPTIONS] -- COMMAND [ARGS...]"],
-        "Print changes as a server tells of them.",
-        """\
-Examples:
-  bascule subscribe http://127.0.0.1:3000/mcp           # all lists that change
-  bascule subscribe weather.py weather://oslo --count 1
-  bascule subscribe http://127.0.0.1:3000/mcp --tools --json""",
-    ),
-    "ping": Command(
-        "bascule.cli.ping:ping",
-        ["TARGET [OPTIONS]", "[OPTIONS] -- COMMAND [ARGS...]"],
-        "Tell whether a server answers, what it speaks, and how fast.",
-        """\
-Examples:
-  bascule ping http://127.0.0.1:3000/mcp
-  bascule ping --era legacy -- npx -y @modelcontextprotocol/server-everything""",
-    ),
-    "snapshot": Command(
-        "bascule.cli.snapshot:snapshot",
-        ["TARGET [OPTIONS]", "[OPTIONS] -- COMMAND [ARGS...]"],
-        "Keep a server's public surface in a file, or check it against one.",
-        """\
-Examples:
-  bascule snapshot weather.py                   # writes bascule.snapshot.json
-  bascule snapshot weather.py --check bascule.snapshot.json   # for CI
-  bascule snapshot http://127.0.0.1:3000/mcp --out other.json""",
-    ),
-}
 
 TARGETS = f"""\
 TARGET:
@@ -187,14 +69,31 @@ def _app() -> App:
         help_epilogue=f"{TARGETS}\n\nExit codes:\n{exits.TABLE}\n\nEvery command tells more: bascule COMMAND --help",
         default_parameter=Parameter(negative=(), show_default=False),
     )
+    groups = {"": app}
     for place, (name, command) in enumerate(COMMANDS.items()):
+        group, _, own = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = _group(group, place)
+            app.command(groups[group])
         usage = "\n".join(f"       bascule {name} {form}" for form in command.usage)
-        app.command(
+        takes_target = any("TARGET" in form for form in command.usage)
+        groups[group].command(
             command.function,
-            name=name,
+            name=own,
             help=command.purpose,
             usage=f"Usage:{usage[6:]}",
-            help_epilogue=f"{command.page}\n\n{TARGETS}",
+            help_epilogue=f"{command.page}\n\n{TARGETS}" if takes_target else command.page,
             sort_key=place,
         )
     return app
+
+
+def _group(name: str, place: int) -> App:
+    """The page of commands of two words that share the first."""
+    return App(
+        name=name,
+        help=GROUPS[name],
+        usage=f"Usage: bascule {name} COMMAND ...",
+        help_epilogue=f"Every command tells more: bascule {name} COMMAND --help",
+        sort_key=place,
+    )

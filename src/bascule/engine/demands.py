@@ -82,6 +82,6 @@ _OPEN: tuple[Any, ...] = (False, (), "", None)
 
 
 def _confirm(asked: Sequence[bool | Confirm | None]) -> Confirm:
-    """The strictest way that is named; the server's own where confirmation is asked for and no way is named."""
+    """The strictest way that is named; and where confirmation is asked for without a way, one that asks somebody."""
     strictest = _STRICTNESS[max((_STRICTNESS.index(one) for one in asked if isinstance(one, str)), default=0)]
-    return "server" if strictest == "off" and True in asked else strictest
+    return "server" if True in asked and strictest in ("off", "host") else strictest

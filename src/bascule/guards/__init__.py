@@ -60,6 +60,11 @@ def fold(handler: Handler, feature: Feature, make: MakeGuard, own: Sequence[Own]
     return handler
 
 
+def applied(policy: Policy, make: MakeGuard) -> tuple[str, ...]:
+    """The names of the guards that a feature with this policy has around it, the outermost first."""
+    return tuple(step.name for step in ORDER if step.applies(policy) and make(step.name) is not None)
+
+
 def _wrapped(handler: Handler, feature: Feature, own: Sequence[Own], before: str | None) -> Handler:
     for one in reversed(own):
         if one.before == before:

@@ -22,7 +22,7 @@ from bascule.server.completion import suggester
 from bascule.server.context import Context
 from bascule.server.depends import Made
 from bascule.server.features import Lifespan, ListResources
-from bascule.server.offer import Offer
+from bascule.server.offer import Explained, Offer
 from bascule.server.pages import PAGE_SIZE
 from bascule.server.registry import Registry
 from bascule.server.task_door import TaskDoor
@@ -325,6 +325,10 @@ class Server:
         """Guard every feature, also those that come later, as this process's settings say. Raises ConfigError."""
         self._offer.guards.use(guarding)
         self._offer.guard_anew()
+
+    def explain(self) -> list[Explained]:
+        """What holds for every tool, resource and prompt, and who says so. Raises ConfigError."""
+        return self._offer.explain()
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""

@@ -4,10 +4,13 @@ What is added here later appears in those too; what is removed goes there as wel
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bascule.engine.application import Facts
 from bascule.engine.hub import RESOURCES, Hub
+from bascule.engine.policy import Kind, Policy
+from bascule.guards import applied
+from bascule.guards.scopes import may_use
 from bascule.late import late
 from bascule.server.features import Feature
 from bascule.server.guarded import Guards
@@ -18,6 +21,23 @@ from bascule.wire.requests import Implementation
 from bascule.wire.skills import SKILLS
 
 _CHANGES = {"listChanged": True}
+
+
+class Explained(NamedTuple):
+    """What holds for one feature, the places that ask for each part of it, and the guards that keep it."""
+
+    kind: Kind
+    address: str
+    policy: Policy
+    origins: dict[str, list[str]]
+    guards: tuple[str, ...]
+
+    def lacking(self, held: frozenset[str]) -> str | None:
+        """Why somebody who holds these scopes may not call it; None where that is allowed."""
+        if self.policy.deny:
+            return "it is denied to everybody"
+        missing = sorted(self.policy.scopes - held)
+        return None if may_use(self.policy, held) else f"{', '.join(missing)} is missing"
 
 
 class Offer:
@@ -77,6 +97,15 @@ class Offer:
             self.registry.put(self.guards.guarded(feature))
         for parent, _ in self._parents:
             parent.guard_anew()
+
+    def explain(self) -> list[Explained]:
+        """What holds for every feature. Raises ConfigError."""
+        found: list[Explained] = []
+        for feature in self.registry:
+            policy, origins = self.guards.settled(feature)
+            names = applied(policy, self.guards.guarding.guard)
+            found.append(Explained(feature.kind, feature.address, policy, origins, names))
+        return found
 
     def take_skills(self, skills: list[Any]) -> None:
         """Offer these skills, here and where this is mounted."""
