@@ -5,11 +5,11 @@
     ├── ConfigError           a setting or command-line value is wrong
     ├── MCPError              travels as a JSON-RPC error: code, message, data, HTTP status
     │   ├── ParseError  InvalidRequest  MethodNotFound  InvalidParams  InternalError
-    │   ├── ResourceNotFound
-    │   ├── HeaderMismatch  MissingCapability  UnsupportedVersion
-    │   └── TooManyRequests  MissingScope  Refused
+    │   ├── ResourceNotFound  HeaderMismatch  MissingCapability  UnsupportedVersion
+    │   └── MissingScope  TooManyRequests  Overloaded  Refused
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
-    │   ├── InvalidArguments  NotAnswered  Declined  RateLimited  PermissionDenied
+    │   ├── InvalidArguments  NotAnswered  Declined  PermissionDenied
+    │   ├── RateLimited  TimedOut  Busy  RepeatedCall
     │   └── UpstreamTimeout  UpstreamFailed  Internal
     ├── ConnectionLost        the peer went away (client side)
     ├── CallTimedOut          the peer did not answer in time (client side)
@@ -181,6 +181,17 @@ class Refused(MCPError):
         self.guard = error.guard
 
 
+class Overloaded(MCPError):
+    """The server has as much to do as it bears (503); a call made a little later may be served."""
+
+    code = 503
+    status = 503
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message, data={"code": "overloaded", "retryAfter": retry_after})
+        self.retry_after = retry_after
+
+
 class ToolError(BasculeError):
     """A tool could not do what was asked; the model reads the sentence and may try again.
 
@@ -244,6 +255,24 @@ class RateLimited(ToolError):
     `retryAfter` (seconds), after which the same call may succeed."""
 
     code: ClassVar[str] = "rate_limited"
+
+
+class TimedOut(ToolError):
+    """The call took longer than it may, and was stopped; `details` has the `timeout` in seconds."""
+
+    code: ClassVar[str] = "timed_out"
+
+
+class Busy(ToolError):
+    """As many calls of this feature run as may run at once; `details` has `retryAfter`, in seconds."""
+
+    code: ClassVar[str] = "overloaded"
+
+
+class RepeatedCall(ToolError):
+    """The caller has made this very call too often; `details` has `limit`, `per` and `retryAfter`, in seconds."""
+
+    code: ClassVar[str] = "repeated_call"
 
 
 class ConnectionLost(BasculeError, ConnectionError):

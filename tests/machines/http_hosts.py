@@ -38,7 +38,7 @@ class Machine(Server):
         for uri in URIS:
             self.resource(uri)(read)
 
-    async def in_thread(self, function, *arguments):
+    async def in_thread(self, function, *arguments, key=None):
         """As a thread would: what is cancelled meanwhile goes on, and nobody gets what comes of it."""
         call = next(iter(CURRENT.get().calls.values()))
         self.world.enter(call)

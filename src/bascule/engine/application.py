@@ -41,6 +41,11 @@ class Guarding(Protocol):
         """Whether lists show a caller only what it may use."""
         ...
 
+    @property
+    def threads(self) -> tuple[int, int]:
+        """How many threads synchronous functions may hold, and how many those of one feature; 0: a half of them."""
+        ...
+
     def sources(self, kind: Kind, address: str) -> Sequence[Source]:
         """What the settings demand of a feature, and where they say so."""
         ...

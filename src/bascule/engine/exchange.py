@@ -146,8 +146,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
     `variables` are what a URI template took from the URI that is read; `state` is what the application's lifespans
     yielded; `dialogue` is what was asked and answered so far (None: nothing), `inquire` gets answers to questions in
-    the way of the era. Where there is one, `listener` hears of changes for a request to listen, and `task` is what the
-    call has become.
+    the way of the era. Where there is one, `listener` hears of changes for a request to listen, `task` is what the call
+    has become, and `outer` is the call whose handler makes this one (it reads a resource).
     """
 
     method: str
@@ -170,6 +170,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     state: Mapping[Any, Any] = {}
     listener: Listener | None = None
     task: "TaskHandle | None" = None
+    outer: "Exchange | None" = None
 
 
 class TaskHandle(Protocol):

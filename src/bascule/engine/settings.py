@@ -106,6 +106,29 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What holds while Redis does not answer."""
 
 
+class LoadSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one process bears at once, and what it takes for a loop. Times in seconds."""
+
+    max_calls: Count = 1000
+    """How many calls may be under way."""
+    max_calls_per_principal: Count = 100
+    """How many of them one caller may hold; the user at this machine may hold all."""
+    max_waiting: Annotated[int, Meta(ge=0)] = 100
+    """How many more may wait for their turn; with 0, none does."""
+    max_wait: Positive = 1.0
+    """How long one waits before it is refused."""
+    timeout_grace: Positive = 5.0
+    """How long a handler whose time is over may take to clean up, before its caller is answered without it."""
+    max_threads: Count = 32
+    """How many synchronous functions may run."""
+    max_threads_per_feature: Annotated[int, Meta(ge=0)] = 0
+    """How many of these threads one tool, resource or prompt may hold; 0 stands for a half of them."""
+    max_repeats: Annotated[int, Meta(ge=0)] = 20
+    """How often one caller may make the same call of a tool with the same arguments; with 0, as often as it likes."""
+    repeats_within: Positive = 60.0
+    """The time within which these are counted."""
+
+
 class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The stdio transport. Sizes in bytes."""
 
@@ -122,3 +145,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     auth: AuthSettings = AuthSettings()
     policy: dict[str, Demands] = {}
     """What is demanded of tools, resources and prompts, by name or glob."""
+    load: LoadSettings = LoadSettings()

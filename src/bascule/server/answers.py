@@ -78,6 +78,7 @@ class Answers:
             state=exchange.state,
             log_level=exchange.log_level,
             conversation=exchange.conversation,
+            outer=exchange,
         )
         result = await self._read_resource(inner)
         return result.contents if isinstance(result, ReadResourceResult) else []

@@ -325,6 +325,7 @@ class Server:
         """Guard every feature, also those that come later, as this process's settings say. Raises ConfigError."""
         self._offer.guards.use(guarding)
         self._offer.guard_anew()
+        self._bound_threads(*guarding.threads)
 
     def explain(self) -> list[Explained]:
         """What holds for every tool, resource and prompt, and who says so. Raises ConfigError."""
@@ -362,9 +363,17 @@ class Server:
         """The context that a handler of this server gets."""
         return Context(exchange, exchange.state.get(self), self._answers.read)
 
-    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function in one of this server's threads. Raises ToolError where too many wait."""
-        return await self._workers.run(function, *arguments)
+    def _bound_threads(self, most: int, most_of_one: int) -> None:
+        self._workers.bound(most, most_of_one)
+        for mounted in self._mounted:
+            mounted._bound_threads(most, most_of_one)
+
+    async def in_thread(
+        self, function: Callable[..., Any], *arguments: Any, key: object = "others", most: int | None = None
+    ) -> Any:
+        """Run a function in one of this server's threads, of which those of one key hold a share, and not more than
+        `most`. Raises Busy."""
+        return await self._workers.run(function, *arguments, key=key, most=most)
 
     def run(
         self,

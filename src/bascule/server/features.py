@@ -73,7 +73,9 @@ class Home(Protocol):
 
     def context(self, exchange: Exchange) -> Context: ...
 
-    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any: ...
+    async def in_thread(
+        self, function: Callable[..., Any], *arguments: Any, key: object = ..., most: int | None = ...
+    ) -> Any: ...
 
 
 Check = Callable[[Exchange], None]
@@ -87,6 +89,8 @@ class Kept(Struct, frozen=True, eq=False):
     bare: Handler | None = None
     demands: Demands = Demands()
     check: Check | None = None
+    into_task: Callable[[Handler], Handler] | None = None
+    """Makes the handler one whose calls go on as tasks."""
     owners: tuple[list[Own], ...] = ()
 
 
@@ -219,9 +223,10 @@ def tool_feature(
             return failure(meaning_of(error, what))
 
     mirrored = mirrored_of(definition.input_schema, what)
-    served = handler if as_task is None else as_task(handler, _prelude(home, parameters))
-    kept = Kept(served, demands, _checker(parameters))
-    return ToolFeature(definition.name, definition, served, mirrored, kept=kept)
+    prelude = _prelude(home, parameters)
+    into_task = None if as_task is None else lambda work: as_task(work, prelude)
+    kept = Kept(handler, demands, _checker(parameters), into_task)
+    return ToolFeature(definition.name, definition, handler, mirrored, kept=kept)
 
 
 def _checker(parameters: Parameters) -> Check:
@@ -303,7 +308,7 @@ def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Excha
     if parameters.asked or parameters.provided:
         return _given_runner(home, parameters, inline)
     context = home.context if parameters.wants_context else _no_context
-    call, arguments, invoke = parameters.call, parameters.arguments, parameters.invoke
+    call, arguments = parameters.call, parameters.arguments
     if parameters.is_async:
         return lambda exchange, raw: call(raw, context(exchange))
 
@@ -311,7 +316,7 @@ def _runner(home: Home, parameters: Parameters, inline: bool) -> Callable[[Excha
         return call(raw, context(exchange))
 
     async def run_in_thread(exchange: Exchange, raw: Any) -> Any:
-        return await home.in_thread(invoke, arguments(raw), context(exchange))
+        return await _in_thread(home, parameters, exchange, arguments(raw), context(exchange))
 
     return run_inline if inline else run_in_thread
 
@@ -336,7 +341,13 @@ async def _given(home: Home, parameters: Parameters, exchange: Exchange, argumen
             return await parameters.invoke(arguments, given)
         if inline:
             return parameters.invoke(arguments, given)
-        return await home.in_thread(parameters.invoke, arguments, given)
+        return await _in_thread(home, parameters, exchange, arguments, given)
+
+
+def _in_thread(home: Home, parameters: Parameters, exchange: Exchange, arguments: Any, given: Any) -> Awaitable[Any]:
+    """Call the function in a thread. One whose caller has gone holds it still, and counts among the feature's calls."""
+    most = None if exchange.feature is None else exchange.feature.policy.concurrency
+    return home.in_thread(parameters.invoke, arguments, given, key=parameters, most=most)
 
 
 def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange, Any], Awaitable[Any]]:
@@ -350,7 +361,7 @@ def _reader(home: Home, parameters: Parameters, what: str) -> Callable[[Exchange
                 return await _given(home, parameters, exchange, arguments, inline=False)
             if parameters.is_async:
                 return await parameters.invoke(arguments, context(exchange))
-            return await home.in_thread(parameters.invoke, arguments, context(exchange))
+            return await _in_thread(home, parameters, exchange, arguments, context(exchange))
 
     return read
 

@@ -63,9 +63,18 @@ class Guards:
         owners = feature.kept.owners
         kept = replace(feature.kept, bare=bare, owners=owners if self.own in owners else (*owners, self.own))
         own = [one for owner in reversed(kept.owners) for one in owner]
-        known = replace(feature, policy=self.settled(feature).policy, kept=kept, handler=bare)
+        policy, origins = self.settled(feature)
+        known = replace(feature, policy=policy, kept=kept, handler=bare)
+        if kept.into_task is not None:
+            bare = kept.into_task(self._work(known, stated="timeout" in origins))
+            known = replace(known, policy=replace(policy, timeout=None))
         folded = fold(bare, known, self.guarding.guard, own)
-        return known if folded is bare else replace(known, handler=_answering(folded, known.kind == "tool"))
+        return replace(known, handler=bare if folded is bare else _answering(folded, known.kind == "tool"))
+
+    def _work(self, feature: AnyFeature, stated: bool) -> Handler:
+        """What a task does: the handler, for as long as it was said that it may take, and no default."""
+        limit = self.guarding.guard("timeout") if stated else None
+        return feature.handler if limit is None else _answering(limit(feature.handler, feature), tool=True)
 
 
 def _answering(handler: Handler, tool: bool) -> Handler:

@@ -1,0 +1,39 @@
+"""Concurrency: how many calls of one feature run at once in this process.
+
+Knows a number. Nobody waits: whoever is over it is told so at once, and may come again.
+"""
+
+from bascule.engine.exchange import Exchange, Feature, Guard, Handler
+from bascule.errors import Busy
+from bascule.wire.results import Result
+
+RETRY_AFTER = 1.0
+"""Seconds after which a caller that was refused may try again."""
+
+
+def concurrency_limit(retry_after: float = RETRY_AFTER) -> Guard:
+    """Refuses, with Busy, the calls of a feature beyond its `concurrency`."""
+
+    def guard(next: Handler, feature: Feature) -> Handler:
+        limit = feature.policy.concurrency
+        if limit is None:
+            return next
+        running = 0
+
+        async def limited(exchange: Exchange) -> Result:
+            nonlocal running
+            if running >= limit:
+                raise Busy(
+                    f"The {feature.kind} {feature.name} already serves as many calls as it may ({limit}); "
+                    "wait a moment, then try again",
+                    details={"limit": limit, "retryAfter": retry_after},
+                )
+            running += 1
+            try:
+                return await next(exchange)
+            finally:
+                running -= 1
+
+        return limited
+
+    return guard
