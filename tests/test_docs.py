@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
-from bascule.engine.settings import HttpSettings, LoadSettings
+from bascule.engine.settings import ApprovalSettings, HttpSettings, LoadSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -32,7 +32,10 @@ def test_every_relative_link_leads_somewhere(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize(("page", "settings"), [("http.md", HttpSettings), ("load.md", LoadSettings)])
+@pytest.mark.parametrize(
+    ("page", "settings"),
+    [("http.md", HttpSettings), ("load.md", LoadSettings), ("confirmation.md", ApprovalSettings)],
+)
 def test_every_setting_is_documented(page, settings):
     text = (ROOT / "docs" / page).read_text()
     assert [field.name for field in fields(settings) if f"`{field.name}`" not in text] == []

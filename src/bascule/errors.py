@@ -10,6 +10,7 @@
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
     │   ├── InvalidArguments  NotAnswered  Declined  PermissionDenied
     │   ├── RateLimited  TimedOut  Busy  RepeatedCall
+    │   ├── ConfirmationRequired  ConfirmationDeclined
     │   └── UpstreamTimeout  UpstreamFailed  Internal
     ├── ConnectionLost        the peer went away (client side)
     ├── CallTimedOut          the peer did not answer in time (client side)
@@ -127,10 +128,10 @@ class MissingCapability(MCPError):
     code = -32021
     status = 400
 
-    def __init__(self, capabilities: dict[str, Any]) -> None:
+    def __init__(self, capabilities: dict[str, Any], purpose: str = "") -> None:
         names = ", ".join(sorted(capabilities))
         super().__init__(
-            f"This request needs the client capability {names}", data={"requiredCapabilities": capabilities}
+            f"This request needs the client capability {names}{purpose}", data={"requiredCapabilities": capabilities}
         )
 
 
@@ -273,6 +274,21 @@ class RepeatedCall(ToolError):
     """The caller has made this very call too often; `details` has `limit`, `per` and `retryAfter`, in seconds."""
 
     code: ClassVar[str] = "repeated_call"
+
+
+class ConfirmationRequired(ToolError):
+    """A person must approve the call, who is not at the client; details tell which approval, and until when.
+
+    The same call by the same caller passes once it is approved: `approvalId`, `expiresAt` (RFC 3339).
+    """
+
+    code: ClassVar[str] = "confirmation_required"
+
+
+class ConfirmationDeclined(ToolError):
+    """The person who was asked to confirm the call refused, or dismissed the question; `action` tells which."""
+
+    code: ClassVar[str] = "confirmation_declined"
 
 
 class ConnectionLost(BasculeError, ConnectionError):

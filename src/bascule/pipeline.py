@@ -3,10 +3,13 @@
 The one place that knows every guard and what it needs of the outside.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from msgspec.structs import replace
 
 from bascule.engine.demands import Source
-from bascule.engine.exchange import Exchange, Guard
+from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.engine.policy import Kind
 from bascule.engine.settings import Settings
 from bascule.late import late
@@ -20,7 +23,11 @@ class Pipeline:
     defaults for one call; but nothing that counts calls which no declaration asks to be counted.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, server: str = "") -> None:
+        """`server` tells the servers apart that share a queue of approvals."""
+        self._server = server
+        self._runs = 0
+        self._closers: list[Callable[[], Awaitable[None]]] = []
         self._counts = settings is not None
         self.settings = Settings() if settings is None else settings
         self._rules = Rules(self.settings.policy)
@@ -30,6 +37,7 @@ class Pipeline:
             "load": self._load,
             "concurrency": self._concurrency,
             "repeats": self._repeats,
+            "confirm": self._confirm,
             "timeout": self._timeout,
         }
 
@@ -54,6 +62,18 @@ class Pipeline:
             self._guards[name] = None if make is None else make()
         return self._guards[name]
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Let go of files and connections when the last run of a server ends; they open again when needed."""
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            if not self._runs:
+                for close in reversed(self._closers):
+                    await close()
+
     def _scopes(self) -> Guard:
         return _guard("scopes:scopes")()
 
@@ -72,6 +92,16 @@ class Pipeline:
         repeats = late("bascule.guards.repeats:Repeats")(self.settings.load, _address)
         return _guard("repeats:repeat_brake")(repeats)
 
+    def _confirm(self) -> Guard:
+        approvals = self.settings.approvals
+        store = None
+        if approvals.file:
+            store = late("bascule.stores.sqlite_approvals:SqliteApprovals")(approvals.file, approvals)
+            self._closers.append(store.close)
+        marks = store or late("bascule.stores.memory:MemoryMarks")()
+        guard = _guard("confirm:confirm")(marks, store, approvals, server=self._server, check=_check)
+        return guard if self._counts else _asking_somebody(guard)
+
     def _timeout(self) -> Guard:
         deadlines = late("bascule.guards.deadlines:Deadlines")(self.settings.load.timeout_grace)
         return _guard("deadlines:time_limit")(deadlines)
@@ -81,6 +111,24 @@ def _guard(place: str) -> Callable[..., Guard]:
     """The factory of a guard: its file and name."""
     found: Callable[..., Guard] = late(f"bascule.guards.{place}")
     return found
+
+
+def _check(exchange: Exchange) -> None:
+    """Raise InvalidArguments for a call that its feature would refuse."""
+    feature = exchange.feature
+    if feature is not None and feature.check is not None:
+        feature.check(exchange)
+
+
+def _asking_somebody(guard: Guard) -> Guard:
+    """The same guard where no operator could decide: who cannot ask a user is refused."""
+
+    def strict(next: Handler, feature: Feature) -> Handler:
+        if feature.policy.confirm == "queue":
+            feature = replace(feature, policy=replace(feature.policy, confirm="server"))  # type: ignore[type-var]
+        return guard(next, feature)
+
+    return strict
 
 
 def _address(exchange: Exchange) -> str | None:

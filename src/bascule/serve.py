@@ -93,7 +93,7 @@ def asgi(
 
 def use_guards(application: Application, settings: Settings) -> None:
     """Have an application guard its features as the settings say. Raises ConfigError."""
-    application.use_guards(Pipeline(settings))
+    application.use_guards(Pipeline(settings, application.facts.info.name))
 
 
 def keep_tasks(application: Application, settings: TaskSettings) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bascule import Client, ConfigError, DeclarationError, MCPError, Server, ToolError
 from bascule.engine.demands import Demands
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
-from bascule.engine.settings import Settings
+from bascule.engine.settings import ApprovalSettings, Settings
 from bascule.pipeline import Pipeline
 from bascule.wire.results import Result
 
@@ -232,5 +232,6 @@ def test_a_wrong_rate_in_an_entry_is_told() -> None:
 def test_who_is_asked_is_the_stricter_of_what_both_say(declared: Any, entry: Any, holds: str) -> None:
     app = Server("t")
     app.tool(name="x", confirm=declared)(lambda: 1)
-    app.use_guards(policies(x=Demands(confirm=entry)))
+    settings = Settings(policy={"x": Demands(confirm=entry)}, approvals=ApprovalSettings(file="unused.db"))
+    app.use_guards(Pipeline(settings))
     assert app.explain()[0].policy.confirm == holds

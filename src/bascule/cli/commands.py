@@ -119,6 +119,17 @@ Examples:
   bascule snapshot weather.py --check bascule.snapshot.json   # for CI
   bascule snapshot http://127.0.0.1:3000/mcp --out other.json""",
     ),
+    "approvals": Command(
+        "bascule.cli.approvals:approvals",
+        ["list [OPTIONS]", "show ID [OPTIONS]", "approve ID [OPTIONS]", "deny ID [OPTIONS]"],
+        "Decide on calls that wait for a person.",
+        """\
+Examples:
+  bascule approvals list                             # what waits
+  bascule approvals show 3f9a61c0d2b4                # who wants what, in full
+  bascule approvals approve 3f9a61c0d2b4 --as ann
+  bascule approvals list --all --json                # and what was decided, by whom""",
+    ),
     "policy explain": Command(
         "bascule.cli.policy:explain",
         ["TARGET [OPTIONS]"],

@@ -50,6 +50,10 @@ class Guarding(Protocol):
         """What the settings demand of a feature, and where they say so."""
         ...
 
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Held while a server runs: what guards hold open is let go when the last one ends."""
+        ...
+
     def guard(self, name: str) -> Guard | None:
         """The guard of this name in the order of guards; None where it is switched off. Raises ConfigError."""
         ...

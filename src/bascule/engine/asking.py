@@ -6,7 +6,7 @@ Source: specification 2026-07-28, basic/patterns/mrtr.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from hashlib import blake2s
 
 from msgspec import Raw, Struct
@@ -22,11 +22,16 @@ MAX_ROUNDS = 16
 
 
 class Question(Struct, frozen=True):
-    """One question: a method and its encoded parameters (None: it has none), and the client capability it needs."""
+    """One question: a method and its encoded parameters (None: it has none), and the client capability it needs.
+
+    An answer to a `sealed` one counts only where the state that came with it says that this very question was asked,
+    or where it was asked and answered in place; what a client says of its own accord never does.
+    """
 
     method: str
     params: bytes | None
     capability: str
+    sealed: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -49,10 +54,11 @@ class Dialogue:
     """What was asked and answered within one request, over all its rounds.
 
     `answers` by key, as the client gave them; `asked` the digests of what the sealed state says was asked; `kept` the
-    values that the handler wants computed once; `rounds` how often the client was asked back.
+    values that the handler wants computed once; `rounds` how often the client was asked back; `claim` tells whether
+    this request is the first that came with its state, where somebody wanted to know.
     """
 
-    __slots__ = ("_ordinal", "answers", "asked", "kept", "mark", "rounds")
+    __slots__ = ("_ordinal", "answers", "asked", "claim", "kept", "mark", "rounds")
 
     def __init__(self) -> None:
         self.mark: tuple[str, float] | None = None
@@ -60,6 +66,7 @@ class Dialogue:
         self.answers: dict[str, Raw] = {}
         self.asked: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
+        self.claim: Awaitable[bool] | None = None
         self.rounds = 0
         self._ordinal = 0
 
@@ -70,11 +77,14 @@ class Dialogue:
 
     def open_questions(self, questions: Mapping[str, Question]) -> dict[str, Question]:
         """Those that have no answer yet, or one to another question of the same key."""
-        return {key: question for key, question in questions.items() if not self._answered(key, question)}
+        return {key: question for key, question in questions.items() if not self.answered(key, question)}
 
-    def _answered(self, key: str, question: Question) -> bool:
+    def answered(self, key: str, question: Question) -> bool:
+        """Whether there is an answer that counts for this question."""
         digest = self.asked.get(key)
-        return key in self.answers and (digest is None or digest == question.digest)
+        if key not in self.answers or (digest is None and question.sealed):
+            return False
+        return digest is None or digest == question.digest
 
 
 def asking_in(error: BaseException) -> Asking | None:

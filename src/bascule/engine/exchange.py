@@ -137,6 +137,11 @@ class Feature(Protocol):
     def kind(self) -> Kind: ...
 
     @property
+    def check(self) -> "Callable[[Exchange], None] | None":
+        """Raises InvalidArguments for a call whose arguments do not fit; None where there is nothing to check."""
+        ...
+
+    @property
     def policy(self) -> Policy: ...
 
 

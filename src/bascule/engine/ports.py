@@ -1,9 +1,9 @@
 """The interfaces of what several parts share: sealing now, shared state as it comes. Implementations live elsewhere."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from bascule.engine.policy import Window
+from bascule.engine.policy import Kind, Window
 from bascule.engine.settings import TaskSettings
 from bascule.wire.tasks import Status
 
@@ -133,3 +133,43 @@ class Keeping(NamedTuple):
 
     settings: TaskSettings
     store: TaskStore | None = None
+
+
+class Wanted(NamedTuple):
+    """A call that needs an approval: whose, and what. `arguments` is canonical JSON; `owner` ends with the session of
+    a caller who has nothing else to be known by."""
+
+    owner: tuple[str, str, str, str]
+    server: str
+    kind: Kind
+    method: str
+    name: str
+    arguments: bytes
+
+
+class Approval(NamedTuple):
+    """One approval, asked for or decided. Times in seconds since the epoch; it can be spent until it `expires`.
+
+    `decided_by` is who approved or denied it, None while it is pending.
+    """
+
+    id: str
+    wanted: Wanted
+    state: Literal["pending", "approved", "denied", "spent"]
+    created: float
+    expires: float
+    decided_by: str | None = None
+    decided: float | None = None
+    spent: float | None = None
+
+
+class Approvals(Protocol):
+    """Keeps the approvals that calls wait for, for all processes of a server."""
+
+    async def present(self, wanted: Wanted) -> Approval | None:
+        """Spend the approval of a call where it has one, at most once among all processes; else ask for one.
+
+        Returns it as it stands then: spent (by this very call), denied, or pending; None where too many are pending.
+        Raises OSError where that cannot be kept.
+        """
+        ...

@@ -129,6 +129,25 @@ class LoadSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The time within which these are counted."""
 
 
+class ApprovalSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls that a person must confirm. Times in seconds, sizes in bytes."""
+
+    file: str = ""
+    """The SQLite file that keeps approvals, and which confirmations were used; all processes of a server share it.
+    Where there is none, memory keeps the latter, and nothing can wait for an approval."""
+    ttl: Positive = 3600.0
+    """How long an approval can be given, and from then on, how long it can be used."""
+    max_pending: Count = 1000
+    """How many calls may wait for an approval at once."""
+    max_pending_per_principal: Count = 20
+    max_arguments_bytes: Count = 128 * 1024
+    """How long the arguments of a call may be that anybody is asked about."""
+    max_shown: Annotated[int, Meta(ge=200)] = 4000
+    """How many characters of arguments a question shows."""
+    too_long: Literal["shorten", "refuse"] = "shorten"
+    """What happens where that is not enough: the question says what it leaves out, or the call is refused."""
+
+
 class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The stdio transport. Sizes in bytes."""
 
@@ -146,3 +165,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     policy: dict[str, Demands] = {}
     """What is demanded of tools, resources and prompts, by name or glob."""
     load: LoadSettings = LoadSettings()
+    approvals: ApprovalSettings = ApprovalSettings()

@@ -10,16 +10,15 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import blake2s
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from bascule.engine.application import Application
 from bascule.engine.asking import MAX_ROUNDS, Asking, Dialogue, Question
+from bascule.engine.canonical import call_of
 from bascule.engine.exchange import Exchange, check_capabilities
 from bascule.engine.ports import Clock, MakeSeal, Marks, Random, Unsealable
-from bascule.eras.headers import named
 from bascule.errors import InternalError, InvalidParams, InvalidRequest, NotAnswered
 from bascule.wire.inputs import InputParams, InputRequest, InputRequiredResult
 from bascule.wire.results import Result
@@ -118,7 +117,7 @@ class Rounds:
             raise InvalidRequest(f"Invalid request: it was asked back {MAX_ROUNDS} times and still is not complete")
         state = _State(
             _principal(exchange),
-            _request(exchange),
+            call_of(exchange).digest,
             self._clock() + STATE_TTL,
             dialogue.rounds + 1,
             {**dialogue.asked, **{key: question.digest for key, question in asking.questions.items()}},
@@ -147,7 +146,7 @@ class Rounds:
             raise _refused(exchange, "was not sealed here, or was changed") from None
         if state.principal != _principal(exchange):
             raise _refused(exchange, "belongs to another principal")
-        if state.request != _request(exchange):
+        if state.request != call_of(exchange).digest:
             raise _refused(exchange, "belongs to another request")
         if state.expires < self._clock():
             raise _refused(exchange, "has expired")
@@ -161,20 +160,3 @@ def _refused(exchange: Exchange, reason: str) -> InvalidParams:
 
 def _principal(exchange: Exchange) -> bytes:
     return blake2s(msgspec.json.encode(exchange.principal.key), digest_size=16).digest()
-
-
-def _request(exchange: Exchange) -> bytes:
-    """A digest of what is asked: method, feature, and the arguments in canonical form."""
-    arguments = getattr(exchange.params, "arguments", UNSET)
-    plain = msgspec.json.decode(arguments) if isinstance(arguments, Raw) else arguments
-    salient = [exchange.method, named(exchange.params), None if plain is UNSET else _plain(plain)]
-    return blake2s(msgspec.json.encode(salient, order="deterministic"), digest_size=16).digest()
-
-
-def _plain(value: Any) -> Any:
-    """The value with each number written one way (RFC 8785: 1.0 is 1)."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

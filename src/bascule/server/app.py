@@ -348,6 +348,7 @@ class Server:
         """
         state: dict[Any, Any] = {}
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._offer.guards.guarding.running())
             state[Made] = Made(await stack.enter_async_context(AsyncExitStack()))
             await self._tasks.open(state, stack)
             if self._lifespan is not None:

@@ -83,10 +83,11 @@ Check = Callable[[Exchange], None]
 
 
 class Kept(Struct, frozen=True, eq=False):
-    """What it takes to guard a feature anew: its handler as it was before any guard, what its declaration demands, and
-    the guards of the authors of all servers that it came through, the innermost server's first."""
+    """What it takes to guard a feature anew: its handler as it was before any guard, its definition, what its
+    declaration demands, and the guards of the authors of all servers that it came through, the innermost's first."""
 
     bare: Handler | None = None
+    definition: Any = None
     demands: Demands = Demands()
     check: Check | None = None
     into_task: Callable[[Handler], Handler] | None = None
@@ -112,6 +113,10 @@ class ToolFeature(Struct, frozen=True):
         return "tool"
 
     @property
+    def check(self) -> Check | None:
+        return self.kept.check
+
+    @property
     def address(self) -> str:
         return self.name
 
@@ -128,6 +133,10 @@ class ResourceFeature(Struct, frozen=True):
     @property
     def kind(self) -> Kind:
         return "resource"
+
+    @property
+    def check(self) -> Check | None:
+        return self.kept.check
 
     @property
     def address(self) -> str:
@@ -151,6 +160,10 @@ class TemplateFeature(Struct, frozen=True):
         return "template"
 
     @property
+    def check(self) -> Check | None:
+        return self.kept.check
+
+    @property
     def address(self) -> str:
         return self.definition.uri_template
 
@@ -168,6 +181,10 @@ class PromptFeature(Struct, frozen=True):
     @property
     def kind(self) -> Kind:
         return "prompt"
+
+    @property
+    def check(self) -> Check | None:
+        return self.kept.check
 
     @property
     def address(self) -> str:
@@ -225,7 +242,7 @@ def tool_feature(
     mirrored = mirrored_of(definition.input_schema, what)
     prelude = _prelude(home, parameters)
     into_task = None if as_task is None else lambda work: as_task(work, prelude)
-    kept = Kept(handler, demands, _checker(parameters), into_task)
+    kept = Kept(handler, definition, demands, _checker(parameters), into_task)
     return ToolFeature(definition.name, definition, handler, mirrored, kept=kept)
 
 

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from bascule.engine.application import Guarding
 from bascule.engine.demands import Settled, Source, settle
 from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.policy import Policy
 from bascule.errors import DeclarationError, Refused, ToolError
 from bascule.guards import NAMES, Own, fold
 from bascule.late import late
 from bascule.server.features import Feature, failure
 from bascule.wire.results import Result
+from bascule.wire.tools import Tool, ToolAnnotations
 
 AnyFeature = TypeVar("AnyFeature", bound=Feature)
 
@@ -61,10 +63,12 @@ class Guards:
         """
         bare = feature.kept.bare or feature.handler
         owners = feature.kept.owners
-        kept = replace(feature.kept, bare=bare, owners=owners if self.own in owners else (*owners, self.own))
+        owners = owners if any(owner is self.own for owner in owners) else (*owners, self.own)
+        definition = feature.kept.definition or feature.definition
+        kept = replace(feature.kept, bare=bare, definition=definition, owners=owners)
         own = [one for owner in reversed(kept.owners) for one in owner]
         policy, origins = self.settled(feature)
-        known = replace(feature, policy=policy, kept=kept, handler=bare)
+        known = replace(feature, definition=_told(definition, policy), policy=policy, kept=kept, handler=bare)
         if kept.into_task is not None:
             bare = kept.into_task(self._work(known, stated="timeout" in origins))
             known = replace(known, policy=replace(policy, timeout=None))
@@ -75,6 +79,18 @@ class Guards:
         """What a task does: the handler, for as long as it was said that it may take, and no default."""
         limit = self.guarding.guard("timeout") if stated else None
         return feature.handler if limit is None else _answering(limit(feature.handler, feature), tool=True)
+
+
+def _told(definition: Any, policy: Policy) -> Any:
+    """A tool's definition, which says that somebody is asked first; any other as it is."""
+    if policy.confirm == "off" or not isinstance(definition, Tool):
+        return definition
+    meta, hints = late("bascule.guards.confirm:published")(policy)
+    given = definition.annotations or ToolAnnotations()
+    if given.read_only_hint or given.destructive_hint is not None:
+        hints = {}
+    annotations = replace(given, destructive_hint=True) if hints else definition.annotations
+    return replace(definition, meta={**(definition.meta or {}), **meta}, annotations=annotations)
 
 
 def _answering(handler: Handler, tool: bool) -> Handler:

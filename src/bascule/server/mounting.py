@@ -32,6 +32,7 @@ def prefixed(feature: Feature, prefix: str | None) -> Feature:
         return feature
     if not _PREFIX.fullmatch(prefix):
         raise DeclarationError(f"The prefix {prefix!r} must be 1 to 32 letters, digits, hyphens and underscores")
+    feature = _as_declared(feature)
     if isinstance(feature, ToolFeature | PromptFeature):
         what = "tool" if isinstance(feature, ToolFeature) else "prompt"
         name = checked_name(f"{prefix}_{feature.name}", what)
@@ -41,6 +42,16 @@ def prefixed(feature: Feature, prefix: str | None) -> Feature:
         uri = prefixed_uri(prefix, feature.definition.uri)
         return msgspec.structs.replace(feature, definition=msgspec.structs.replace(feature.definition, uri=uri))
     return _prefixed_template(feature, prefix)
+
+
+def _as_declared(feature: Feature) -> Feature:
+    """The feature with the definition that its author gave, which guards may have added to."""
+    kept = feature.kept
+    if kept.definition is None:
+        return feature
+    return msgspec.structs.replace(
+        feature, definition=kept.definition, kept=msgspec.structs.replace(kept, definition=None)
+    )
 
 
 def _prefixed_template(feature: TemplateFeature, prefix: str) -> TemplateFeature:
