@@ -18,6 +18,7 @@ setup-dev:
 
 system:
 	@scripts/system-parts.sh postgres
+	@scripts/system-parts.sh redis
 
 npm:
 	@scripts/npm-parts.sh

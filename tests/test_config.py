@@ -48,6 +48,15 @@ def test_the_environment_wins_over_the_file_and_port_over_both(tmp_path):
     assert load(environment={**environment, "PORT": "7"}).http.port == 7
 
 
+def test_the_platforms_redis_wins_over_the_file_and_the_operators_word_over_both(tmp_path):
+    path = tmp_path / "bascule.toml"
+    path.write_text('[limits]\nredis_url = "redis://file/0"\nfail = "closed"\n')
+    ours, theirs = {"BASCULE_LIMITS__REDIS_URL": "redis://ours/0"}, {"REDIS_URL": "redis://theirs/0"}
+    for environment, host in [({}, "file"), (theirs, "theirs"), (ours, "ours"), (ours | theirs, "ours")]:
+        found = load(str(path), environment).limits
+        assert (found.redis_url, found.fail) == (f"redis://{host}/0", "closed")
+
+
 def test_a_named_file_must_exist(tmp_path):
     with pytest.raises(ConfigError, match="absent.toml"):
         load(str(tmp_path / "absent.toml"), environment={})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
-from bascule.engine.settings import ApprovalSettings, HttpSettings, LoadSettings
+from bascule.engine.settings import ApprovalSettings, HttpSettings, LimitSettings, LoadSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -34,7 +34,12 @@ def test_every_relative_link_leads_somewhere(page):
 
 @pytest.mark.parametrize(
     ("page", "settings"),
-    [("http.md", HttpSettings), ("load.md", LoadSettings), ("confirmation.md", ApprovalSettings)],
+    [
+        ("http.md", HttpSettings),
+        ("load.md", LoadSettings),
+        ("limits.md", LimitSettings),
+        ("confirmation.md", ApprovalSettings),
+    ],
 )
 def test_every_setting_is_documented(page, settings):
     text = (ROOT / "docs" / page).read_text()

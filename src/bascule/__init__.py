@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bascule.errors import Declined as Declined
     from bascule.errors import MCPError as MCPError
     from bascule.errors import NotAnswered as NotAnswered
+    from bascule.errors import RateLimited as RateLimited
     from bascule.errors import ResourceNotFound as ResourceNotFound
     from bascule.errors import ServerUnavailable as ServerUnavailable
     from bascule.errors import ToolError as ToolError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from bascule.server.questions import Sample as Sample
     from bascule.server.results import audio as audio
     from bascule.server.results import image as image
+    from bascule.stores.limiter import RateLimiter as RateLimiter
     from bascule.wire.content import Annotations as Annotations
     from bascule.wire.content import AudioContent as AudioContent
     from bascule.wire.content import ContentBlock as ContentBlock
@@ -84,6 +86,8 @@ _HOMES = {
     "MCPError": "bascule.errors",
     "NotAnswered": "bascule.errors",
     "PromptMessage": "bascule.wire.prompts",
+    "RateLimited": "bascule.errors",
+    "RateLimiter": "bascule.stores.limiter",
     "ReadResourceResult": "bascule.wire.resources",
     "Resource": "bascule.wire.resources",
     "ResourceContents": "bascule.wire.content",

@@ -1,7 +1,7 @@
 """Settings: one file, `bascule.toml`, overridden by environment variables, decoded into typed structs.
 
 Knows where settings come from and how a wrong one is told; does not know what they do. Values never stand in an error.
-Environment: `BASCULE_SECTION__KEY` (lists separated by commas), and `PORT`, which hosting platforms set.
+Environment: `BASCULE_SECTION__KEY` (lists separated by commas), and what hosting platforms set: `PORT`, `REDIS_URL`.
 """
 
 import os
@@ -34,6 +34,9 @@ def load(path: str | None = None, environment: Mapping[str, str] | None = None) 
     environment = os.environ if environment is None else environment
     named = path or environment.get("BASCULE_CONFIG")
     found = _read(Path(named)) if named else _read(Path(FILE)) if Path(FILE).is_file() else {}
+    redis = environment.get("REDIS_URL")
+    if redis:
+        found.setdefault("limits", {})["redis_url"] = redis
     for name, value in environment.items():
         if name.startswith(_PREFIX) and "__" in name:
             section, _, key = name.removeprefix(_PREFIX).lower().partition("__")

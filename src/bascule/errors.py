@@ -150,6 +150,7 @@ class TooManyRequests(MCPError):
 
     code = 429
     status = 429
+    guard = "rate_limit"
 
     def __init__(self, message: str, *, data: dict[str, Any], retry_after: float) -> None:
         super().__init__(message, data=data)
@@ -256,6 +257,7 @@ class RateLimited(ToolError):
     `retryAfter` (seconds), after which the same call may succeed."""
 
     code: ClassVar[str] = "rate_limited"
+    guard = "rate_limit"
 
 
 class TimedOut(ToolError):

@@ -5,15 +5,20 @@ The one place that knows every guard and what it needs of the outside.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any
 
 from msgspec.structs import replace
 
 from bascule.engine.demands import Source
-from bascule.engine.exchange import Exchange, Feature, Guard, Handler
-from bascule.engine.policy import Kind
+from bascule.engine.exchange import LOCAL, Exchange, Feature, Guard, Handler
+from bascule.engine.policy import Kind, Window
+from bascule.engine.ports import Counters
+from bascule.engine.rates import windows
 from bascule.engine.settings import Settings
 from bascule.late import late
 from bascule.policy import Rules
+from bascule.wire.results import Result
 
 
 class Pipeline:
@@ -35,6 +40,7 @@ class Pipeline:
         self._makers: Mapping[str, Callable[[], Guard | None]] = {
             "scopes": self._scopes,
             "load": self._load,
+            "rate_limit": self._rate_limit,
             "concurrency": self._concurrency,
             "repeats": self._repeats,
             "confirm": self._confirm,
@@ -62,6 +68,23 @@ class Pipeline:
             self._guards[name] = None if make is None else make()
         return self._guards[name]
 
+    @cached_property
+    def list_limit(self) -> Callable[[Exchange], Awaitable[None]] | None:
+        """What counts requests for lists; None where the settings set no rate for them. Raises ConfigError."""
+        if not self._counts or not self.settings.limits.lists:
+            return None
+        made: Callable[[Exchange], Awaitable[None]] = late("bascule.guards.rate_limit:method_limit")(
+            self.counters, windows(self.settings.limits.lists)
+        )
+        return made
+
+    @cached_property
+    def counters(self) -> Counters:
+        """What counts starts, for all limits of this process. Raises ConfigError."""
+        made: Counters = late("bascule.stores.limiter:counters_of")(self.settings.limits)
+        self._closers.append(made.close)
+        return made
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Let go of files and connections when the last run of a server ends; they open again when needed."""
@@ -82,6 +105,12 @@ class Pipeline:
             return None
         load = late("bascule.guards.load:Load")(self.settings.load, _address)
         return _guard("load:load_limit")(load)
+
+    def _rate_limit(self) -> Guard:
+        limits = self.settings.limits
+        marks = late("bascule.stores.memory:MemoryMarks")()
+        guard = _guard("rate_limit:rate_limit")(self.counters, marks, figures=limits.figures)
+        return _with_default(guard, windows(limits.rate)) if self._counts and limits.rate else guard
 
     def _concurrency(self) -> Guard:
         return _guard("concurrency:concurrency_limit")()
@@ -120,12 +149,33 @@ def _check(exchange: Exchange) -> None:
         feature.check(exchange)
 
 
+def _with_default(guard: Guard, rate: tuple[Window, ...]) -> Guard:
+    """The same guard, and a rate for features without one: the user at this machine, who owns it, is left out there."""
+
+    def limited(next: Handler, feature: Feature) -> Handler:
+        if feature.policy.rate:
+            return guard(next, feature)
+        by_default = guard(next, _with(feature, rate=rate))
+
+        def local_or_not(exchange: Exchange) -> Awaitable[Result]:
+            return (next if exchange.principal is LOCAL else by_default)(exchange)
+
+        return local_or_not
+
+    return limited
+
+
+def _with(feature: Feature, **changes: Any) -> Feature:
+    """The feature with another policy."""
+    return replace(feature, policy=replace(feature.policy, **changes))  # type: ignore[type-var]
+
+
 def _asking_somebody(guard: Guard) -> Guard:
     """The same guard where no operator could decide: who cannot ask a user is refused."""
 
     def strict(next: Handler, feature: Feature) -> Handler:
         if feature.policy.confirm == "queue":
-            feature = replace(feature, policy=replace(feature.policy, confirm="server"))  # type: ignore[type-var]
+            feature = _with(feature, confirm="server")
         return guard(next, feature)
 
     return strict
@@ -133,4 +183,4 @@ def _asking_somebody(guard: Guard) -> Guard:
 
 def _address(exchange: Exchange) -> str | None:
     """Where a request comes from, as far as that is known."""
-    return None
+    return exchange.address or None

@@ -1,6 +1,6 @@
 """What a transport needs of an application: its facts, its answers and its lifespan. `server.app.Server` is one."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -44,6 +44,11 @@ class Guarding(Protocol):
     @property
     def threads(self) -> tuple[int, int]:
         """How many threads synchronous functions may hold, and how many those of one feature; 0: a half of them."""
+        ...
+
+    @property
+    def list_limit(self) -> Callable[[Exchange], Awaitable[None]] | None:
+        """What counts requests for lists, and raises RateLimited; None where they are not limited."""
         ...
 
     def sources(self, kind: Kind, address: str) -> Sequence[Source]:

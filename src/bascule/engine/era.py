@@ -19,13 +19,15 @@ from bascule.wire.results import Result
 
 
 class Inbound(Struct, frozen=True):
-    """What a transport knows of a request besides its frame. `headers` (lower-case names) is None off HTTP."""
+    """What a transport knows of a request besides its frame. `headers` (lower-case names) is None off HTTP, and the
+    client's `address` empty there and where it is not known."""
 
     principal: Principal
     channel: Channel
     headers: Mapping[str, str] | None = None
     conversation: Conversation | None = None
     state: Mapping[Any, Any] = {}
+    address: str = ""
 
 
 class Method(Struct, frozen=True):

@@ -149,6 +149,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     """One request, decoded.
 
     `log_level` is None where the client wants no log messages; `cancelled` means that nobody waits for the answer;
+    `address` is the client's over HTTP, empty where it is not known;
     `variables` are what a URI template took from the URI that is read; `state` is what the application's lifespans
     yielded; `dialogue` is what was asked and answered so far (None: nothing), `inquire` gets answers to questions in
     the way of the era. Where there is one, `listener` hears of changes for a request to listen, `task` is what the call
@@ -165,6 +166,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     inquire: "Inquire"
     dialogue: Dialogue | None = None
     headers: Mapping[str, str] | None = None
+    address: str = ""
     progress_token: ProgressToken | None = None
     log_level: LogLevel | None = None
     conversation: Conversation | None = None

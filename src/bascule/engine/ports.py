@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from bascule.engine.policy import Kind, Window
 from bascule.engine.settings import TaskSettings
 from bascule.wire.tasks import Status
@@ -43,7 +45,7 @@ class Marks(Protocol):
         ...
 
 
-class Verdict(NamedTuple):
+class Verdict(Struct, frozen=True, gc=False):
     """What became of one charge. `window` is the one that left least room, or kept the call out the longest.
 
     Allowed: `remaining` calls may start at once, and `reset_at` is when the window begins to give back. Refused:
@@ -65,6 +67,10 @@ class Counters(Protocol):
 
     async def charge(self, key: str, windows: tuple[Window, ...]) -> Verdict:
         """Count one start in every window, or in none where one of them is full. Never raises for want of a store."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds open."""
         ...
 
 

@@ -105,6 +105,10 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     fail: Fail = "local"
     """What holds while Redis does not answer."""
 
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in self.__struct_fields__} | {"redis_url": bool(self.redis_url)}
+        return f"LimitSettings({shown})"
+
 
 class LoadSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What one process bears at once, and what it takes for a loop. Times in seconds."""

@@ -80,6 +80,7 @@ class Handshake:
             channel=inbound.channel,
             inquire=self.inquire,
             headers=inbound.headers,
+            address=inbound.address,
             state=inbound.state,
             progress_token=None if token is UNSET else token,
             log_level=None if conversation is None else conversation.log_level,

@@ -132,6 +132,7 @@ class Stateless:
             channel=inbound.channel,
             inquire=self.inquire,
             headers=inbound.headers,
+            address=inbound.address,
             state=inbound.state,
             progress_token=None if meta.progress_token is UNSET else meta.progress_token,
             log_level=None if meta.log_level is UNSET else meta.log_level,

@@ -5,15 +5,16 @@ Source: specification 2026-07-28, server/tools, server/resources, server/prompts
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar, cast
 
 from msgspec import UnsetType
 
 from bascule.engine.exchange import Exchange, Handler
-from bascule.errors import InvalidParams, MethodNotFound, ResourceNotFound
+from bascule.errors import InvalidParams, MethodNotFound, Refused, ResourceNotFound, ToolError
 from bascule.guards.scopes import ALL, may_use
 from bascule.server.completion import complete, shown
+from bascule.server.guarded import Guards
 from bascule.server.pages import Pages
 from bascule.server.registry import Registry
 from bascule.wire.completion import CompleteParams
@@ -39,18 +40,17 @@ class Answers:
     """The methods of one registry."""
 
     def __init__(
-        self, registry: Registry, listen: Handler, look_after: Handler, skills: Handler, hides: Callable[[], bool]
+        self, registry: Registry, listen: Handler, look_after: Handler, skills: Handler, guards: Guards
     ) -> None:
-        """`hides` says whether lists show a caller only what it may use."""
         self._registry = registry
-        self._hides = hides
+        self._guards = guards
         self.methods: Mapping[str, Handler] = {
-            "tools/list": self._list_tools,
+            "tools/list": self._limited(self._list_tools),
             "tools/call": self._call_tool,
-            "resources/list": self._list_resources,
-            "resources/templates/list": self._list_templates,
+            "resources/list": self._limited(self._list_resources),
+            "resources/templates/list": self._limited(self._list_templates),
             "resources/read": self._read_resource,
-            "prompts/list": self._list_prompts,
+            "prompts/list": self._limited(self._list_prompts),
             "prompts/get": self._get_prompt,
             "completion/complete": self._complete,
             "subscriptions/listen": listen,
@@ -150,9 +150,23 @@ class Answers:
             raise InvalidParams(f"Unknown {shown(params)}")
         return await complete(feature.completions, exchange, params)
 
+    def _limited(self, answer: Handler) -> Handler:
+        """The same method, counted where the settings say how often lists may be asked for."""
+
+        async def counted(exchange: Exchange) -> Result:
+            limit = self._guards.guarding.list_limit
+            if limit is not None:
+                try:
+                    await limit(exchange)
+                except ToolError as refused:
+                    raise Refused(refused) from None
+            return await answer(exchange)
+
+        return counted
+
     def _held(self, exchange: Exchange) -> frozenset[str]:
         """The scopes that decide what a caller's lists show."""
-        return exchange.principal.scopes if self._hides() else _EVERY
+        return exchange.principal.scopes if self._guards.guarding.hides else _EVERY
 
     def _pages(self, family: str, exchange: Exchange) -> Pages:
         return self._registry.pages(family, self._held(exchange))

@@ -77,7 +77,7 @@ class Server:
             self._listen,
             self._tasks.look_after,
             self._of_skills,
-            self._offer.hides,
+            self._offer.guards,
         )
         self._methods = self._answers.methods
         self._workers = Workers()

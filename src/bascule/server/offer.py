@@ -51,10 +51,6 @@ class Offer:
         self._parents: list[tuple[Offer, str | None]] = []
         self._adopters: list[Callable[[Feature], None]] = []
 
-    def hides(self) -> bool:
-        """Whether lists show a caller only what it may use."""
-        return self.guards.guarding.hides
-
     def check(self, features: Sequence[Feature]) -> None:
         """Raise DeclarationError if a name is taken, here or where this is mounted."""
         self.registry.check(features)

@@ -35,10 +35,11 @@ Answer = Callable[[int, RawHeaders, bytes], bool]
 
 
 class Caller(NamedTuple):
-    """Who sent a request, and the state of the application that answers it."""
+    """Who sent a request and from where, and the state of the application that answers it."""
 
     principal: Principal
     state: Mapping[Any, Any]
+    address: str = ""
 
 
 class Home(Protocol):

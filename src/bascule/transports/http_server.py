@@ -124,12 +124,14 @@ class HttpServer:
             reply.extra = self._edge.admit(headers)
             if self._lifespan.state is not State.READY:
                 await self._start_late()
+            client = scope.get("client")
+            caller = self._caller if client is None else Caller(self._caller.principal, self._caller.state, client[0])
             if path in self._legacy_paths:
-                await self._of_legacy().serve(scope, headers, self._caller, reply, receive)
+                await self._of_legacy().serve(scope, headers, caller, reply, receive)
             elif method == "POST":
-                await self._post(headers, reply, receive)
+                await self._post(headers, caller, reply, receive)
             else:
-                await self._get_or_delete(method, headers, reply, receive)
+                await self._get_or_delete(method, headers, caller, reply, receive)
         except MCPError as error:
             await reply.refuse(error)
         except Exception:
@@ -146,21 +148,22 @@ class HttpServer:
         if self._legacy is not None:
             self._legacy.drain()
 
-    async def _get_or_delete(self, method: str, headers: Headers, reply: Reply, receive: Receive) -> None:
+    async def _get_or_delete(
+        self, method: str, headers: Headers, caller: Caller, reply: Reply, receive: Receive
+    ) -> None:
         if method not in ("GET", "DELETE") or SESSION not in headers:
             reply.extra = [*reply.extra, (b"allow", b"POST, GET, DELETE, OPTIONS")]
             raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
         if method == "GET":
             _check_takes_stream(headers)
-            await self._of_handshake().get(headers, self._caller, reply, receive)
+            await self._of_handshake().get(headers, caller, reply, receive)
         else:
-            await self._of_handshake().delete(headers, self._caller, reply)
+            await self._of_handshake().delete(headers, caller, reply)
 
-    async def _post(self, headers: Headers, reply: Reply, receive: Receive) -> None:
+    async def _post(self, headers: Headers, caller: Caller, reply: Reply, receive: Receive) -> None:
         check_content_type(headers)
         reply.takes(accepted(headers))
         body = await read_body(receive, headers, self._settings.max_body_bytes)
-        caller = self._caller
         if is_batch(body):
             check_batch_header(headers.get(VERSION))
             await self._of_handshake().post_batch(body, headers, caller, reply)
@@ -171,7 +174,7 @@ class HttpServer:
             if era is self._eras.handshake:
                 await self._of_handshake().post(frame, headers, caller, reply)
             else:
-                inbound = Inbound(caller.principal, reply, headers, None, caller.state)
+                inbound = Inbound(caller.principal, reply, headers, None, caller.state, caller.address)
                 await self._exchange(era, frame, inbound, reply, receive)
         except MCPError as error:
             if isinstance(frame.id, str | int):

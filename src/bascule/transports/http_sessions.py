@@ -72,7 +72,7 @@ class HandshakeEndpoint:
             return
         if conversation is not None:
             reply.conversation, reply.home = conversation, self
-        inbound = Inbound(caller.principal, reply, headers, conversation, caller.state)
+        inbound = Inbound(caller.principal, reply, headers, conversation, caller.state, caller.address)
         exchange = self._opened(frame, inbound)
         if isinstance(exchange, Settled):
             await reply.finish(exchange.body, exchange.status)
@@ -91,7 +91,7 @@ class HandshakeEndpoint:
         conversation = None if session_id is None else self._ids.open(session_id, caller.principal)
         check_batch(conversation)
         reply.conversation, reply.home = conversation, self
-        inbound = Inbound(caller.principal, reply, headers, conversation, caller.state)
+        inbound = Inbound(caller.principal, reply, headers, conversation, caller.state, caller.address)
         answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in split_batch(body)))
         bodies = [answer for answer in answers if answer is not None]
         if bodies:
