@@ -9,6 +9,10 @@ from bascule.late import late
 from bascule.version import VERSION
 
 if TYPE_CHECKING:
+    from bascule.checks.redactor import Redactor as Redactor
+    from bascule.checks.rules import Rule as Rule
+    from bascule.checks.text import sanitise as sanitise
+    from bascule.checks.text import untrusted as untrusted
     from bascule.client.client import Client as Client
     from bascule.client.connect import StdioCommand as StdioCommand
     from bascule.client.many import Clients as Clients
@@ -89,12 +93,14 @@ _HOMES = {
     "RateLimited": "bascule.errors",
     "RateLimiter": "bascule.stores.limiter",
     "ReadResourceResult": "bascule.wire.resources",
+    "Redactor": "bascule.checks.redactor",
     "Resource": "bascule.wire.resources",
     "ResourceContents": "bascule.wire.content",
     "ResourceLink": "bascule.wire.content",
     "ResourceNotFound": "bascule.errors",
     "Root": "bascule.wire.inputs",
     "Roots": "bascule.server.questions",
+    "Rule": "bascule.checks.rules",
     "Sample": "bascule.server.questions",
     "SamplingMessage": "bascule.wire.inputs",
     "Server": "bascule.server.app",
@@ -107,6 +113,8 @@ _HOMES = {
     "ToolUseContent": "bascule.wire.inputs",
     "audio": "bascule.server.results",
     "image": "bascule.server.results",
+    "sanitise": "bascule.checks.text",
+    "untrusted": "bascule.checks.text",
 }
 
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604

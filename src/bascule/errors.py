@@ -11,6 +11,7 @@
     │   ├── InvalidArguments  NotAnswered  Declined  PermissionDenied
     │   ├── RateLimited  TimedOut  Busy  RepeatedCall
     │   ├── ConfirmationRequired  ConfirmationDeclined
+    │   ├── ResultTooLarge
     │   └── UpstreamTimeout  UpstreamFailed  Internal
     ├── ConnectionLost        the peer went away (client side)
     ├── CallTimedOut          the peer did not answer in time (client side)
@@ -291,6 +292,12 @@ class ConfirmationDeclined(ToolError):
     """The person who was asked to confirm the call refused, or dismissed the question; `action` tells which."""
 
     code: ClassVar[str] = "confirmation_declined"
+
+
+class ResultTooLarge(ToolError):
+    """The result is larger than the policy allows, and cannot be cut; `details` are `limit` and `size` in bytes."""
+
+    code: ClassVar[str] = "result_too_large"
 
 
 class ConnectionLost(BasculeError, ConnectionError):

@@ -5,8 +5,8 @@ The one place that knows every guard and what it needs of the outside.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -38,6 +38,7 @@ class Pipeline:
         self._rules = Rules(self.settings.policy)
         self._guards: dict[str, Guard | None] = {}
         self._makers: Mapping[str, Callable[[], Guard | None]] = {
+            "sanitise": self._sanitise,
             "scopes": self._scopes,
             "load": self._load,
             "rate_limit": self._rate_limit,
@@ -100,6 +101,17 @@ class Pipeline:
     def _scopes(self) -> Guard:
         return _guard("scopes:scopes")()
 
+    def _sanitise(self) -> Guard:
+        sanitise, server = _guard("sanitise:sanitise"), self._server
+        redactor = late("bascule.checks.redactor:Redactor")() if self.settings.results.redact else None
+        trusting = sanitise(server, None, redactor=redactor)
+        doubting = cache(lambda: sanitise(server, _cleaning(), redactor=redactor))
+
+        def guard(next: Handler, feature: Feature) -> Handler:
+            return (doubting() if feature.policy.untrusted else trusting)(next, feature)
+
+        return guard
+
     def _load(self) -> Guard | None:
         if not self._counts:
             return None
@@ -140,6 +152,18 @@ def _guard(place: str) -> Callable[..., Guard]:
     """The factory of a guard: its file and name."""
     found: Callable[..., Guard] = late(f"bascule.guards.{place}")
     return found
+
+
+class _Cleaning(NamedTuple):
+    """What is done to texts of strangers: the functions of `checks.text`, which take long to load."""
+
+    sanitise: Any
+    untrusted: Any
+    without_controls: Any
+
+
+def _cleaning() -> _Cleaning:
+    return _Cleaning(*(late(f"bascule.checks.text:{name}") for name in _Cleaning._fields))
 
 
 def _check(exchange: Exchange) -> None:

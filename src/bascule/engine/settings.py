@@ -133,6 +133,13 @@ class LoadSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The time within which these are counted."""
 
 
+class ResultSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What leaves the server."""
+
+    redact: bool = False
+    """Take what looks like a secret out of every result and error."""
+
+
 class ApprovalSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Calls that a person must confirm. Times in seconds, sizes in bytes."""
 
@@ -169,4 +176,5 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     policy: dict[str, Demands] = {}
     """What is demanded of tools, resources and prompts, by name or glob."""
     load: LoadSettings = LoadSettings()
+    results: ResultSettings = ResultSettings()
     approvals: ApprovalSettings = ApprovalSettings()

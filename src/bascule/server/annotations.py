@@ -1,8 +1,8 @@
 """Annotations: what `Annotated[...]` says, brought into the one form that msgspec enforces.
 
-Reads plain strings (descriptions), `msgspec.Meta`, annotated_types and pydantic's `Field`. An annotation that only
-pydantic can enforce is marked foreign and kept as it is; a limit that nobody would enforce is refused, never ignored.
-Other metadata is skipped, as PEP 593 asks.
+Reads plain strings (descriptions), `msgspec.Meta`, annotated_types, pydantic's `Field` and what a `Rule` notes. An
+annotation that only pydantic can enforce is marked foreign and kept as it is; a limit that nobody would enforce is
+refused, never ignored. Other metadata is skipped, as PEP 593 asks.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from msgspec import Meta
 
+from bascule.checks.rules import Rule
 from bascule.server.values import MARK
 
 NOTES = ("title", "description", "examples", "extra_json_schema")
@@ -189,6 +190,8 @@ def _gathered(metadata: Iterable[Any]) -> dict[str, Any]:
 def _facts(item: Any) -> dict[str, Any]:
     if isinstance(item, str):
         return {"description": item}
+    if isinstance(item, Rule):
+        return {"extra_json_schema": dict(item.notes)} if item.notes else {}
     if isinstance(item, Meta):
         return {key: value for key in NOTES + LIMITS if (value := getattr(item, key)) is not None}
     if is_field(item):

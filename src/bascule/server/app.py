@@ -70,7 +70,7 @@ class Server:
         self._lifespan = lifespan
         self.hub = Hub()
         self._registry = Registry(page_size)
-        self._offer = Offer(self._registry, self.hub)
+        self._offer = Offer(name, self._registry, self.hub)
         self._tasks = TaskDoor(self.hub)
         self._answers = Answers(
             self._registry,
@@ -257,6 +257,10 @@ class Server:
         self._offer.guards.add(function, before)
         self._offer.guard_anew()
         return function
+
+    def redact(self, redactor: Any) -> None:
+        """Let no secret that a `Redactor` knows leave this server's tools, resources and prompts, nor their errors."""
+        self.guard(late("bascule.guards.sanitise:sanitise")(self.info.name, None, redactor=redactor), before="scopes")
 
     def completion(
         self, *, argument: str, prompt: str | None = None, resource: str | None = None

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from bascule.server.problems import reason
+from bascule.server.rules import Broken, Check
 from bascule.server.schema import leaves, types_of
 from bascule.wire.tools import JSONSchema
 
@@ -29,9 +30,9 @@ class Wrong(Exception):
 
 
 class Argument:
-    """How one parameter's argument is read. `decode` takes JSON bytes and raises one of FAULTS."""
+    """How one parameter's argument is read. `decode` takes JSON bytes and raises one of FAULTS; `rule` may be None."""
 
-    __slots__ = ("_definitions", "_is_scalar", "decode", "name", "required", "schema")
+    __slots__ = ("_definitions", "_is_scalar", "decode", "name", "required", "rule", "schema")
 
     def __init__(
         self,
@@ -40,11 +41,13 @@ class Argument:
         decode: Callable[[Any], Any],
         schema: JSONSchema,
         definitions: Mapping[str, Any],
+        rule: Check | None = None,
     ) -> None:
         self.name = name
         self.required = required
         self.decode = decode
         self.schema = schema
+        self.rule = rule
         self._definitions = definitions
         self._is_scalar = takes_scalar_text(schema, definitions)
 
@@ -71,6 +74,15 @@ class Argument:
             return self.decode(data)
         except FAULTS as error:
             return self._second_try(scalar_of(text) or text.encode(), error, data)
+
+    def checked(self, value: Any) -> Any:
+        """A decoded value as the rules in its type leave it. Raises Wrong."""
+        if self.rule is None or value is UNSET:
+            return value
+        try:
+            return self.rule(value)
+        except Broken as broken:
+            raise Wrong(str(broken)) from None
 
     def _second_try(self, spelled: bytes, first: Exception, data: bytes) -> Any:
         try:

@@ -28,7 +28,8 @@ DECLARED = "the declaration"
 class Guards:
     """How the features of one server are guarded."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
+        self._server = server
         self._guarding: Guarding | None = None
         self.own: list[Own] = []
 
@@ -36,7 +37,7 @@ class Guards:
     def guarding(self) -> Guarding:
         """What the process demands; the defaults where nobody has said."""
         if self._guarding is None:
-            self._guarding = late("bascule.pipeline:Pipeline")()
+            self._guarding = late("bascule.pipeline:Pipeline")(server=self._server)
         return self._guarding
 
     def use(self, guarding: Guarding) -> None:
@@ -76,9 +77,12 @@ class Guards:
         return replace(known, handler=bare if folded is bare else _answering(folded, known.kind == "tool"))
 
     def _work(self, feature: AnyFeature, stated: bool) -> Handler:
-        """What a task does: the handler, for as long as it was said that it may take, and no default."""
-        limit = self.guarding.guard("timeout") if stated else None
-        return feature.handler if limit is None else _answering(limit(feature.handler, feature), tool=True)
+        """What a task does: the handler, for as long as it was said that it may take, and no default; what it answers
+        passes what results pass."""
+        handler = feature.handler
+        for guard in (self.guarding.guard("timeout") if stated else None, self.guarding.guard("sanitise")):
+            handler = handler if guard is None else _answering(guard(handler, feature), tool=True)
+        return handler
 
 
 def _told(definition: Any, policy: Policy) -> Any:

@@ -43,9 +43,9 @@ class Explained(NamedTuple):
 class Offer:
     """What one server offers, and to whom it hands that on."""
 
-    def __init__(self, registry: Registry, hub: Hub) -> None:
+    def __init__(self, name: str, registry: Registry, hub: Hub) -> None:
         self.registry = registry
-        self.guards = Guards()
+        self.guards = Guards(name)
         self.skills: Any = None
         self._hub = hub
         self._parents: list[tuple[Offer, str | None]] = []

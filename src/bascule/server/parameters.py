@@ -13,6 +13,7 @@ from bascule.errors import DeclarationError
 from bascule.server.annotations import is_field, with_none
 from bascule.server.depends import Provided, dependency_in
 from bascule.server.questions import Ask
+from bascule.server.rules import check_of, has_rule
 
 REQUIRED: Any = inspect.Parameter.empty
 """The default of a parameter that has none."""
@@ -90,6 +91,7 @@ def declaration_of(function: Callable[..., Any], what: str, context_type: type) 
         elif (dependency := dependency_in(annotation)) is not None:
             provided.append(Provided(parameter.name, dependency))
         elif (question := _question(annotation)) is not None:
+            _refuse_rule(annotation, what, parameter.name)
             asked.append(Asked(parameter.name, question.message, get_args(annotation)[0], parameter.default))
         else:
             parameters.append(_declared(parameter, annotation, what))
@@ -106,6 +108,15 @@ def _question(annotation: Any) -> Ask | None:
     """The question that an annotation declares."""
     found = [item for item in getattr(annotation, "__metadata__", ()) if isinstance(item, Ask)]
     return found[0] if found else None
+
+
+def _refuse_rule(annotation: Any, what: str, name: str) -> None:
+    try:
+        ruled = has_rule(annotation) or check_of(get_args(annotation)[0]) is not None
+    except TypeError as error:
+        raise DeclarationError(f"{what}: parameter {name!r}: {error}") from None
+    if ruled:
+        raise DeclarationError(f"{what}: the rule at {name!r} would not be run, because the user is asked for it")
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -9,7 +9,7 @@ import copy
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from bascule.server.argument import FAULTS, Argument, Wrong
 from bascule.server.forms import form_of
 from bascule.server.parameters import Declaration, Declared, declaration_of, doc_of, is_coroutine_function
 from bascule.server.problems import Problems
+from bascule.server.rules import Check, check_of
 from bascule.server.values import MARK, encode, from_json
 from bascule.wire.tools import JSONSchema
 
@@ -71,10 +72,11 @@ class Signature:
             for one in declared
         )
         self._readers = tuple(
-            Argument(one.name, one.required, reader.decode, properties[one.name], definitions)
+            Argument(one.name, one.required, reader.decode, properties[one.name], definitions, reader.rule)
             for one, reader in zip(declared, readers, strict=True)
         )
         self._foreign = tuple((f"p{at}", reader.decode) for at, reader in enumerate(readers) if reader.reading.foreign)
+        self._ruled = tuple((f"p{at}", one) for at, one in enumerate(self._readers) if one.rule is not None)
         self._struct = _struct_of(declared, readers)
         self._decode: Callable[[Raw], Any] = msgspec.json.Decoder(self._struct, dec_hook=from_json).decode
         self.invoke: Callable[[Any, Any], Any] = _invoker(function, declaration)
@@ -94,7 +96,7 @@ class Signature:
         except FAULTS:
             pass  # answered below, so that the caller's error does not drag this one along
         else:
-            return arguments
+            return self._checked(arguments, self._ruled) if self._ruled else arguments
         return self._one_by_one(raw)
 
     def parse(self, values: Mapping[str, str]) -> Any:
@@ -118,7 +120,7 @@ class Signature:
         for at, argument in enumerate(self._readers):
             if argument.name in given:
                 try:
-                    values[f"p{at}"] = read(argument, given[argument.name])
+                    values[f"p{at}"] = argument.checked(read(argument, given[argument.name]))
                 except Wrong as wrong:
                     problems.add(argument.name, str(wrong))
             elif argument.required:
@@ -127,7 +129,19 @@ class Signature:
             if name not in self.names:
                 problems.add_unknown(name, tuple(self.names))
         problems.check()
-        return self._struct(**values)
+        arguments = self._struct(**values)
+        return self._checked(arguments, [one for one in self._ruled if one[0] not in values])
+
+    def _checked(self, arguments: Any, ruled: Iterable[tuple[str, Argument]]) -> Any:
+        """The arguments as the rules leave them, those by default too. Raises InvalidArguments."""
+        problems = Problems()
+        for field, argument in ruled:
+            try:
+                setattr(arguments, field, argument.checked(getattr(arguments, field)))
+            except Wrong as wrong:
+                problems.add(argument.name, str(wrong))
+        problems.check()
+        return arguments
 
 
 class _Reader(Struct):
@@ -138,19 +152,21 @@ class _Reader(Struct):
     adapter: Any
     schema: JSONSchema
     definitions: JSONSchema
+    rule: Check | None
 
 
 def _compiled(parameter: Declared, what: str) -> _Reader:
     """Compile one parameter alone, so that what cannot be served is named."""
     try:
+        rule = check_of(parameter.annotation)
         reading = annotations.read(parameter.annotation)
         if reading.foreign:
             adapter = schema.adapter_of(reading.annotation)
             form, definitions = schema.of_adapter(adapter, "validation", {}, parameter.name)
-            return _Reader(reading, _foreign_decode(adapter), adapter, form, definitions)
+            return _Reader(reading, _foreign_decode(adapter), adapter, form, definitions, rule)
         decode = msgspec.json.Decoder(reading.annotation, dec_hook=from_json).decode
         (form,), definitions = schema.of_types([reading.annotation])
-        return _Reader(reading, decode, None, form, definitions)
+        return _Reader(reading, decode, None, form, definitions, rule)
     except (TypeError, ValueError, NameError, AttributeError, RuntimeError) as error:
         lines = str(error).partition(" - type `")[0].strip().splitlines() or [type(error).__name__]
         cause = lines[-1] if lines[0].startswith("Generating JSON schema") else lines[0]
