@@ -106,3 +106,30 @@ def test_arguments_that_are_given_win_and_are_checked():
     assert http_settings(HttpSettings(), port=5).port == 5
     with pytest.raises(ConfigError, match="port"):
         http_settings(HttpSettings(), port=-1)
+
+
+def test_keys_in_the_environment_win_over_those_in_the_file(tmp_path):
+    write(tmp_path, '[auth]\nkeys = "keys.db"\napi_keys = ["file"]\nmax_failures = 5\n')
+    auth = load(environment={"MCP_API_KEYS": "one, two=tools:read+tools:write,"}).auth
+    assert (auth.keys, auth.max_failures) == ("keys.db", 5)
+    assert auth.api_keys == ("one", "two=tools:read+tools:write")
+    assert load(environment={"MCP_API_KEYS": ""}).auth.api_keys == ("file",)
+    assert load(environment={"BASCULE_AUTH__API_KEYS": "three"}).auth.api_keys == ("three",)
+
+
+def test_a_variable_that_should_hold_keys_and_holds_none_is_an_error():
+    for value in (",", "  ", " , "):
+        with pytest.raises(ConfigError, match="MCP_API_KEYS is set, but there is no key in it"):
+            load(environment={"MCP_API_KEYS": value})
+
+
+def test_no_key_shows_in_what_settings_look_like():
+    settings = load(environment={"MCP_API_KEYS": "hidden-one,hidden-two"})
+    assert "hidden" not in repr(settings)
+    assert "hidden" not in f"{settings.auth}"
+
+
+def test_an_unknown_setting_of_the_door_is_an_error(tmp_path):
+    write(tmp_path, '[auth]\nkey = "keys.db"\n')
+    with pytest.raises(ConfigError, match="did you mean 'keys'"):
+        load(environment={})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
-from bascule.engine.settings import ApprovalSettings, HttpSettings, LimitSettings, LoadSettings
+from bascule.engine.settings import ApprovalSettings, AuthSettings, HttpSettings, LimitSettings, LoadSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -39,6 +39,7 @@ def test_every_relative_link_leads_somewhere(page):
         ("load.md", LoadSettings),
         ("limits.md", LimitSettings),
         ("confirmation.md", ApprovalSettings),
+        ("api-keys.md", AuthSettings),
     ],
 )
 def test_every_setting_is_documented(page, settings):

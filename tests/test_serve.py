@@ -1,5 +1,6 @@
 """Serving: what refuses to start, and how a running server ends."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -7,11 +8,13 @@ import subprocess
 import sys
 import urllib.request
 
+import httpx2
 import pytest
 
 from bascule import ConfigError, Server
-from bascule.engine.settings import HttpSettings
-from bascule.serve import check_public, run
+from bascule.engine.settings import AuthSettings, HttpSettings, Settings
+from bascule.serve import authenticator, check_public, run
+from tests.messages import headers, request
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "10.0.0.1", "2130706433"])
@@ -29,6 +32,46 @@ def test_loopback_needs_no_credentials(host):
 def test_insisting_is_allowed_and_warned_about(caplog):
     check_public(HttpSettings(host="0.0.0.0", allow_unauthenticated=True))
     assert "WITHOUT credentials" in caplog.text
+
+
+def test_credentials_open_a_public_address_without_insisting(caplog):
+    check_public(HttpSettings(host="0.0.0.0"), guarded=True)
+    check_public(HttpSettings(host="0.0.0.0", allow_unauthenticated=True), guarded=True)
+    assert not caplog.records
+
+
+def test_without_credentials_in_the_settings_there_is_no_door():
+    assert authenticator(AuthSettings()) is None
+    assert authenticator(AuthSettings(api_keys=("a-key-of-some-length",))) is not None
+
+
+def test_a_key_database_that_cannot_be_used_keeps_a_server_from_starting(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for settings in (Settings(auth=AuthSettings(keys="keys.db")), Settings(auth=AuthSettings(api_keys=("a b",)))):
+        with pytest.raises(ConfigError, match=r"There is no key database keys.db|API key 1 in MCP_API_KEYS must be"):
+            run(Server("t"), "http", port=0, settings=settings)
+    monkeypatch.setenv("BASCULE_AUTH__KEYS", "keys.db")
+    with pytest.raises(ConfigError, match="There is no key database"):
+        Server("t").asgi()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "how", [{"MCP_API_KEYS": "a-key-from-the-environment"}, {"BASCULE_AUTH__API_KEYS": "a-key-from-the-environment"}]
+)
+def test_a_mounted_application_asks_for_keys_as_a_served_one_does(how, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, value in how.items():
+        monkeypatch.setenv(name, value)
+
+    async def asked(**extra):
+        transport = httpx2.ASGITransport(Server("t").asgi())
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            message = request("tools/list")
+            return (await client.post("/mcp", json=message, headers={**headers(message), **extra})).status_code
+
+    assert asyncio.run(asked()) == 401
+    assert asyncio.run(asked(authorization="Bearer a-key-from-the-environment")) != 401
 
 
 def test_an_address_in_use_is_one_clear_sentence():

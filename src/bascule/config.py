@@ -1,7 +1,8 @@
 """Settings: one file, `bascule.toml`, overridden by environment variables, decoded into typed structs.
 
 Knows where settings come from and how a wrong one is told; does not know what they do. Values never stand in an error.
-Environment: `BASCULE_SECTION__KEY` (lists separated by commas), and what hosting platforms set: `PORT`, `REDIS_URL`.
+Environment: `BASCULE_SECTION__KEY` (lists separated by commas), what hosting platforms set (`PORT`, `REDIS_URL`), and
+`MCP_API_KEYS`.
 """
 
 import os
@@ -44,6 +45,11 @@ def load(path: str | None = None, environment: Mapping[str, str] | None = None) 
     port = environment.get("PORT")
     if port:
         found.setdefault("http", {})["port"] = _number(port, "PORT")
+    keys = environment.get("MCP_API_KEYS")
+    if keys:
+        _override(found, "auth", "api_keys", keys, "MCP_API_KEYS")
+        if not found["auth"]["api_keys"]:
+            raise ConfigError("The environment variable MCP_API_KEYS is set, but there is no key in it")
     return _decoded(found)
 
 

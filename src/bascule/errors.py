@@ -6,6 +6,7 @@
     ├── MCPError              travels as a JSON-RPC error: code, message, data, HTTP status
     │   ├── ParseError  InvalidRequest  MethodNotFound  InvalidParams  InternalError
     │   ├── ResourceNotFound  HeaderMismatch  MissingCapability  UnsupportedVersion
+    │   ├── Unauthenticated  Forbidden  TooManyFailures  CredentialsUnavailable    before the message is read
     │   └── MissingScope  TooManyRequests  Overloaded  Refused
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
     │   ├── InvalidArguments  NotAnswered  Declined  PermissionDenied
@@ -22,6 +23,7 @@ Codes: specification 2026-07-28, basic/index, "Error Codes"; JSON-RPC 2.0, secti
 """
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -56,6 +58,8 @@ class MCPError(BasculeError):
     request_id: str | int | None = None
     retry_after: float | None = None
     """Seconds after which the same may succeed, where the server has said so."""
+    challenge: str | None = None
+    """What the caller must show, in the words of the WWW-Authenticate header (RFC 9110, 11.6.1)."""
 
     def __init__(self, message: str, *, code: int | None = None, data: Any = None, status: int | None = None) -> None:
         super().__init__(message)
@@ -144,6 +148,56 @@ class UnsupportedVersion(MCPError):
 
     def __init__(self, requested: str, supported: Sequence[str]) -> None:
         super().__init__("Unsupported protocol version", data={"requested": requested, "supported": list(supported)})
+
+
+class Unauthenticated(MCPError):
+    """The request shows no credentials of a kind that is taken here (HTTP 401); `challenge` says which kinds are."""
+
+    code = 401
+    status = 401
+
+    def __init__(self, message: str, *, challenge: str = "Bearer") -> None:
+        super().__init__(message, data={"code": "unauthenticated"})
+        self.challenge = challenge
+
+
+class Forbidden(MCPError):
+    """The request shows credentials that are not good for it (HTTP 403); `reason` is a stable word for programs."""
+
+    code = 403
+    status = 403
+
+    def __init__(self, message: str, *, reason: str = "permission_denied") -> None:
+        super().__init__(message, data={"code": reason})
+
+
+class TooManyFailures(MCPError):
+    """Too many requests from one address showed credentials that are not good (HTTP 429). `retry_after` in seconds."""
+
+    code = 429
+    status = 429
+
+    def __init__(self, retry_after: float) -> None:
+        seconds = math.ceil(retry_after)
+        super().__init__(
+            f"Too many requests from this address were refused for their credentials; try again in {seconds} seconds",
+            data={"code": "too_many_failures", "retryAfter": seconds},
+        )
+        self.retry_after = seconds
+
+
+class CredentialsUnavailable(MCPError):
+    """What credentials are checked against cannot be read now, so nobody is let in (HTTP 503)."""
+
+    code = 503
+    status = 503
+    retry_after = 2.0
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server cannot check credentials now; try again in a moment",
+            data={"code": "credentials_unavailable", "retryAfter": 2},
+        )
 
 
 class TooManyRequests(MCPError):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from bascule.engine.demands import Source
-from bascule.engine.exchange import LOCAL, Exchange, Feature, Guard, Handler
+from bascule.engine.exchange import LOCAL, Exchange, Feature, Guard, Handler, Principal
 from bascule.engine.policy import Kind, Window
 from bascule.engine.ports import Counters
 from bascule.engine.rates import windows
@@ -76,6 +76,16 @@ class Pipeline:
             return None
         made: Callable[[Exchange], Awaitable[None]] = late("bascule.guards.rate_limit:method_limit")(
             self.counters, windows(self.settings.limits.lists)
+        )
+        return made
+
+    @property
+    def address_limit(self) -> Callable[[Principal, str], Awaitable[None]] | None:
+        """What counts the requests of an address; None where the settings set no rate for it. Raises ConfigError."""
+        if not self.settings.limits.per_address:
+            return None
+        made: Callable[[Principal, str], Awaitable[None]] = late("bascule.guards.rate_limit:address_limit")(
+            self.counters, windows(self.settings.limits.per_address)
         )
         return made
 

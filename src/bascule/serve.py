@@ -8,21 +8,22 @@ import ipaddress
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from bascule import config
 from bascule.engine.application import Application
-from bascule.engine.ports import Keeping, MakeSeal, Seal
-from bascule.engine.settings import HttpSettings, Settings, TaskSettings
+from bascule.engine.ports import Authenticator, Clock, Keeping, MakeSeal, Seal
+from bascule.engine.settings import AuthSettings, HttpSettings, Settings, TaskSettings
 from bascule.errors import ConfigError
 from bascule.late import late
 from bascule.pipeline import Pipeline
 from bascule.runtime.daemons import DaemonExecutor
 
 if TYPE_CHECKING:
-    from bascule.transports.http_server import HttpServer
+    from bascule.transports.http_server import HttpServer, PerAddress
 
 log = logging.getLogger("bascule")
 
@@ -49,7 +50,7 @@ def run(
     if transport == "stdio":
         serve_stdio(application, settings)
     elif transport == "http":
-        use_guards(application, settings)
+        pipeline = use_guards(application, settings)
         keep_tasks(application, settings.tasks)
         http = config.http_settings(
             settings.http,
@@ -58,7 +59,7 @@ def run(
             allow_unauthenticated=allow_unauthenticated or None,
             legacy_sse=legacy_sse or None,
         )
-        serve_http(application, http, announce)
+        serve_http(application, http, authenticator(settings.auth), announce, pipeline.address_limit)
     else:
         raise ConfigError(f"There is no transport {transport!r}; choose stdio or http")
 
@@ -69,13 +70,20 @@ def asgi(
     allowed_hosts: Sequence[str] = (),
     allowed_origins: Sequence[str] = (),
     settings: HttpSettings | None = None,
+    door: Authenticator | None = None,
+    per_address: "PerAddress | None" = None,
 ) -> "HttpServer":
-    """The ASGI application of one Server; mounted in another application, that one's server owns sockets and timers."""
+    """The ASGI application of one Server; mounted in another application, that one's server owns sockets and timers.
+
+    With `settings` given, `door` says who may call (everybody, where there is none), and `per_address` counts the
+    requests of each address. Raises ConfigError.
+    """
     if settings is None:
         loaded = config.load()
-        use_guards(application, loaded)
+        per_address = use_guards(application, loaded).address_limit
         keep_tasks(application, loaded.tasks)
         settings = loaded.http
+        door = authenticator(loaded.auth)
     http = settings
     widened = config.http_settings(
         http,
@@ -86,14 +94,38 @@ def asgi(
         application.use_secrets(widened.sealing_keys)
     marks = late("bascule.stores.memory:MemoryMarks")() if widened.single_use_state else None
     server: HttpServer = late("bascule.transports.http_server:HttpServer")(
-        application, widened, _handshake_endpoint, _legacy_endpoint, _make_seal(widened.sealing_keys), marks
+        application,
+        widened,
+        _handshake_endpoint,
+        _legacy_endpoint,
+        _make_seal(widened.sealing_keys),
+        marks,
+        authenticator=door,
+        per_address=per_address,
     )
     return server
 
 
-def use_guards(application: Application, settings: Settings) -> None:
+def authenticator(settings: AuthSettings, clock: Clock = time.time) -> Authenticator | None:
+    """What lets callers in over HTTP; None where no credentials are configured. Raises ConfigError."""
+    if not settings.keys and not settings.api_keys:
+        return None
+    given = late("bascule.auth.given_keys:given_keys")(settings.api_keys)
+    store = late("bascule.stores.sqlite_keys:SqliteKeys")(settings.keys) if settings.keys else None
+    if store is not None:
+        try:
+            store.check()
+        except OSError as error:
+            raise ConfigError(str(error)) from None
+    made: Authenticator = late("bascule.auth.keys:ApiKeys")(given, store, settings, clock)
+    return made
+
+
+def use_guards(application: Application, settings: Settings) -> Pipeline:
     """Have an application guard its features as the settings say. Raises ConfigError."""
-    application.use_guards(Pipeline(settings, application.facts.info.name))
+    pipeline = Pipeline(settings, application.facts.info.name)
+    application.use_guards(pipeline)
+    return pipeline
 
 
 def keep_tasks(application: Application, settings: TaskSettings) -> None:
@@ -115,10 +147,17 @@ def serve_stdio(application: Application, settings: Settings, streams: tuple[int
     _run(stdio(application, *streams, settings.stdio.max_line_bytes, make_seal), asyncio.new_event_loop)
 
 
-def serve_http(application: Application, settings: HttpSettings, announce: Announce | None = None) -> None:
+def serve_http(
+    application: Application,
+    settings: HttpSettings,
+    door: Authenticator | None = None,
+    announce: Announce | None = None,
+    per_address: "PerAddress | None" = None,
+) -> None:
     """Serve over HTTP. Raises ConfigError where the address is taken, or public and without credentials."""
-    check_public(settings)
-    server = late("bascule.transports.uvicorn_server:UvicornServer")(asgi(application, settings=settings), settings)
+    check_public(settings, guarded=door is not None)
+    served = asgi(application, settings=settings, door=door, per_address=per_address)
+    server = late("bascule.transports.uvicorn_server:UvicornServer")(served, settings)
     sockets = bind(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -130,14 +169,15 @@ def serve_http(application: Application, settings: HttpSettings, announce: Annou
     _run(server.serve(sockets), _quick_loop())
 
 
-def check_public(settings: HttpSettings) -> None:
+def check_public(settings: HttpSettings, *, guarded: bool = False) -> None:
     """Raise ConfigError for an address beyond loopback without credentials, unless the settings insist."""
-    if _is_loopback(settings.host):
+    if guarded or _is_loopback(settings.host):
         return
     if not settings.allow_unauthenticated:
         raise ConfigError(
             f"Refusing to listen on {settings.host} without credentials: anybody who reaches it could call every tool; "
-            "listen on 127.0.0.1, or allow it with --allow-unauthenticated"
+            "make API keys (bascule keys create, MCP_API_KEYS), listen on 127.0.0.1, or allow it with "
+            "--allow-unauthenticated"
         )
     log.warning("Listening on %s WITHOUT credentials: anybody who reaches it can call every tool", settings.host)
 

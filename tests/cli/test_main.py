@@ -59,7 +59,7 @@ def test_the_first_of_two_words_alone_names_the_second(group):
         assert not name.startswith(f"{group} ") or f"  {name.partition(' ')[2]} " in done.stdout
 
 
-@pytest.mark.parametrize("line", [["--help"], ["serve", "x", "--help"]])
+@pytest.mark.parametrize("line", [["--help"], ["serve", "x", "--help"], ["keys", "create", "--help"]])
 def test_help_loads_neither_server_nor_client(line):
     code = f"import sys, bascule.cli.main as m; m.main({line!r}); print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
@@ -114,6 +114,15 @@ def test_an_error_is_one_line_whatever_it_says(capsys):
         ("complete sql --prompt a --resource b --argument a b", "and not both"),
         ("complete sql --prompt nl_to_sql", "Give --argument NAME VALUE"),
         ("complete sql --prompt nl_to_sql --argument table x", "The server offers no completion"),
+        ("keys lst", 'Did you mean "list"?'),
+        ("keys list --db no/file", "There is no key database no/file"),
+        ("keys create", "--name"),
+        ("keys create --name a/b", "'a/b' is no name for a key"),
+        ("keys create --name a --scopes tööls", "'tööls' is no scope"),
+        ("keys create --name a --expires 0d", "--expires must be more than nothing"),
+        ("keys create --name a --expires soon", "--expires takes a time"),
+        ("keys create --name a --db no/file", "The key database no/file cannot be made: No such file"),
+        ("keys rotate a --overlap 1y", "--overlap takes a time"),
         ("ping sql twice", "'twice' is one word too many"),
         ("subscribe sql --count 0", "--count takes a number above 0"),
         ("call sql list_tables --root no/folder", "--root takes a folder, and no/folder is none"),

@@ -36,7 +36,7 @@ class Post(OfSession):
     resumes = False
 
     def heard(self, message, event_id):
-        if len(self.calls) > 1 and message is not None and "error" in message and "id" not in message:
+        if len(self.calls) > 1 and message is not None and "error" in message and message.get("id") is None:
             for call in self.calls.values():
                 self.world.hear(self, call, message, event_id)  # the whole batch is refused
             return
@@ -47,7 +47,7 @@ class Post(OfSession):
             self.world.hear(self, call, message, event_id)
 
     def handed(self, message):
-        answers = message is not None and "method" not in message and "id" in message
+        answers = message is not None and "method" not in message and message.get("id") is not None
         call = self.call_of(message) if answers else None
         if call is not None and call.cancelled:
             self.fault(f"answers {call.name}, which was cancelled in time")

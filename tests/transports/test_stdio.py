@@ -140,7 +140,7 @@ HANGING = """
 def hang() -> str:
     sys.stderr.write("hanging\\n"); sys.stderr.flush()
     threading.Event().wait()
-@app.tool
+@app.tool(polls=True)
 async def wait() -> str:
     try:
         sys.stderr.write("hanging\\n"); sys.stderr.flush()

@@ -59,7 +59,7 @@ def test_a_client_that_does_not_take_its_answer_is_let_go():
     app = Server("t")
     done = threading.Event()
 
-    @app.tool
+    @app.tool(max_result_bytes=100_000_000)
     async def big() -> str:
         return "x" * 30_000_000
 

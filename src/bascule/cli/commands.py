@@ -119,6 +119,48 @@ Examples:
   bascule snapshot weather.py --check bascule.snapshot.json   # for CI
   bascule snapshot http://127.0.0.1:3000/mcp --out other.json""",
     ),
+    "keys create": Command(
+        "bascule.cli.keys:create",
+        ["--name NAME [OPTIONS]"],
+        "Make a key and print it, this once.",
+        """\
+Examples:
+  bascule keys create --name ci --scopes tools:read --expires 90d
+  bascule keys create --name phone --scopes tools:read,resources:read
+  bascule keys create --name ops --db /var/lib/mcp/keys.db --json""",
+    ),
+    "keys list": Command(
+        "bascule.cli.keys:list_keys",
+        ["[OPTIONS]"],
+        "Show the keys: state, scopes, last use; not the keys themselves.",
+        """\
+Examples:
+  bascule keys list
+  bascule keys list --json""",
+    ),
+    "keys rotate": Command(
+        "bascule.cli.keys:rotate",
+        ["KEY [OPTIONS]"],
+        "Replace a key; old and new are both good for a while.",
+        """\
+KEY is the name or the id of a key.
+
+Examples:
+  bascule keys rotate ci
+  bascule keys rotate ci --overlap 7d --expires 90d
+  bascule keys rotate 2fGq8Xv0LkA --overlap 0s""",
+    ),
+    "keys revoke": Command(
+        "bascule.cli.keys:revoke",
+        ["KEY [OPTIONS]"],
+        "Let no one in with a key any more.",
+        """\
+KEY is the id of a key, or the name of one key or several.
+
+Examples:
+  bascule keys revoke ci
+  bascule keys revoke 2fGq8Xv0LkA""",
+    ),
     "approvals": Command(
         "bascule.cli.approvals:approvals",
         ["list [OPTIONS]", "show ID [OPTIONS]", "approve ID [OPTIONS]", "deny ID [OPTIONS]"],
@@ -142,5 +184,8 @@ Examples:
     ),
 }
 
-GROUPS = {"policy": "Tell what holds for each call, and test it."}
+GROUPS = {
+    "keys": "Make, list, replace and withdraw the API keys of a server.",
+    "policy": "Tell what holds for each call, and test it.",
+}
 """What commands of two words that share the first are for."""

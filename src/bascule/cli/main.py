@@ -54,7 +54,7 @@ def _run(own: list[str], command: list[str] | None) -> int:
     if "command" in unparsed:
         bound.arguments["command"] = command
     elif command is not None:
-        raise ConfigError("serve takes no server's command after --: all other commands do")
+        raise ConfigError(f"{' '.join(own[:1])} takes no server's command after --")
     return function(*bound.args, **bound.kwargs) or exits.OK
 
 

@@ -1,10 +1,11 @@
 """The interfaces of what several parts share: sealing now, shared state as it comes. Implementations live elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from bascule.engine.exchange import Principal
 from bascule.engine.policy import Kind, Window
 from bascule.engine.settings import TaskSettings
 from bascule.wire.tasks import Status
@@ -139,6 +140,71 @@ class Keeping(NamedTuple):
 
     settings: TaskSettings
     store: TaskStore | None = None
+
+
+class Authenticator(Protocol):
+    """Finds out who sends a request, from its head alone."""
+
+    async def authenticate(self, headers: Mapping[str, str], address: str) -> Principal:
+        """Who sent a request with these headers (names in lower case) from this address, empty where it is not known.
+
+        Raises Unauthenticated, Forbidden, TooManyFailures, CredentialsUnavailable, InvalidRequest.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write down what is still to be kept; may be used again afterwards."""
+        ...
+
+
+class KeyRecord(NamedTuple):
+    """An API key as it is kept, without what it is proved by. Times in seconds since the epoch.
+
+    `id` is the part of the key that may be seen; `subject` is the id of the first key of its line: the keys that
+    replaced it are the same caller.
+    """
+
+    id: str
+    subject: str
+    name: str
+    scopes: tuple[str, ...]
+    created: float
+    expires: float | None = None
+    revoked: float | None = None
+    last_used: float | None = None
+
+    def works(self, now: float) -> bool:
+        """Whether the key is neither revoked nor expired."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+class KeyStore(Protocol):
+    """Keeps API keys: of each its record and a keyed hash, never the key. Everything raises OSError, with a sentence
+    for the operator, where the store cannot be read or written: nothing is taken for granted then."""
+
+    async def find(self, key_id: str, key: str) -> KeyRecord | None:
+        """The record of a key, compared in constant time; None where the key is not the one with this id."""
+        ...
+
+    async def all(self) -> list[KeyRecord]:
+        """All records, oldest first."""
+        ...
+
+    async def add(self, record: KeyRecord, key: str, now: float) -> None:
+        """Keep a new key, surely. Raises ConfigError where another line has a key of this name that works at `now`."""
+        ...
+
+    async def replace(self, old: str, expires: float, record: KeyRecord, key: str) -> None:
+        """Keep a new key and let the one with the id `old` expire, at the latest, at a moment; both or neither."""
+        ...
+
+    async def revoke(self, key_ids: list[str], now: float) -> None:
+        """Let no one in with these keys from now on."""
+        ...
+
+    async def used(self, moments: Mapping[str, float]) -> None:
+        """Note when keys, by id, were used last."""
+        ...
 
 
 class Wanted(NamedTuple):

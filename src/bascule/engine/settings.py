@@ -58,10 +58,20 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may call over HTTP."""
+    """Who may call over HTTP: everybody who reaches it, with neither `keys` nor `api_keys`. Times in seconds."""
 
+    keys: str = ""
+    """The SQLite file with the API keys that `bascule keys` makes."""
+    api_keys: tuple[str, ...] = ()
+    """API keys themselves, each alone or as `key=scope+scope`; the environment's MCP_API_KEYS wins over them."""
+    max_failures: Count = 20
+    """How many requests with wrong credentials one address may send within `failure_window`; then 429."""
+    failure_window: Positive = 60.0
     list_all: bool = False
     """Show in lists what a caller may not use, too."""
+
+    def __repr__(self) -> str:
+        return f"AuthSettings(keys={self.keys!r}, api_keys=<{len(self.api_keys)}>, list_all={self.list_all})"
 
 
 class TaskSettings(Struct, frozen=True, forbid_unknown_fields=True):

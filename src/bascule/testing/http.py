@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bascule.engine.application import Application
+from bascule.engine.ports import Authenticator
 from bascule.engine.settings import HttpSettings
 from bascule.serve import asgi, bind
 from bascule.transports.uvicorn_server import UvicornServer
@@ -36,14 +37,15 @@ class Serving:
 
 
 @contextmanager
-def serve_http(app: Application, **settings: Any) -> Iterator[Serving]:
+def serve_http(app: Application, *, door: Authenticator | None = None, **settings: Any) -> Iterator[Serving]:
     """Serve `app` on 127.0.0.1 until the block ends; yields once it accepts connections.
 
-    `settings` are those of `[http]` (HttpSettings). Raises what the application's start raises, and RuntimeError where
-    the server neither starts nor stops in time. Call it anywhere: the server has a thread and an event loop of its own.
+    `settings` are those of `[http]` (HttpSettings); `door` says who may call, everybody where there is none. Raises
+    what the application's start raises, and RuntimeError where the server neither starts nor stops in time. Call it
+    anywhere: the server has a thread and an event loop of its own.
     """
     http = HttpSettings(**{"port": 0, "shutdown_timeout": 3.0, **settings})
-    server = UvicornServer(asgi(app, settings=http), http)
+    server = UvicornServer(asgi(app, settings=http, door=door), http)
     sockets = bind("127.0.0.1", http.port)
     thread = _Thread(server, sockets)
     thread.start()

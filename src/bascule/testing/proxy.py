@@ -62,6 +62,10 @@ def faulty_http(url: str, *faults: Faults, clock: ManualClock | None = None) -> 
         raise RuntimeError("The proxy did not stop")
 
 
+_CLOSING = 1.0
+"""Seconds for a client to take what was written to it, once its connection is to be closed."""
+
+
 class _Stop:
     """Ends the proxy, from any thread."""
 
@@ -81,7 +85,7 @@ class _Proxy:
         self._port = port
         self._plan = plan
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.error: Exception | None = None
         self.started: Future[_Stop] = Future()
 
@@ -95,15 +99,19 @@ class _Proxy:
         self.started.set_result(stop)
         await stop.asked.wait()
         server.close()
-        for task in self._tasks:
+        tasks = dict(self._tasks)
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
+        for writer in tasks.values():
+            writer.transport.abort()  # one whose task was cancelled before its first step is open still
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the next turn
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._converse(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = writer
+        task.add_done_callback(self._tasks.pop)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the one request of a connection, unless the client leaves before."""
@@ -127,7 +135,7 @@ class _Proxy:
                 await asyncio.wait({answering})
                 if not answering.cancelled():
                     answering.exception()  # a broken connection is told to the client by closing its own
-            writer.close()
+            await _close(writer)
 
     async def _answer(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
         fault = self._fault(head, body)
@@ -193,6 +201,18 @@ class _Proxy:
     async def _hold(self, fault: Faults) -> None:
         if fault.delay:
             await (asyncio.sleep(fault.delay) if self._clock is None else self._clock.sleep(fault.delay))
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and wait for that; one whose client does not read is cut off after a while."""
+    writer.close()
+    try:
+        async with asyncio.timeout(_CLOSING):
+            await writer.wait_closed()
+    except TimeoutError:
+        writer.transport.abort()
+    except OSError:
+        pass  # it was broken already
 
 
 async def _body(answer: AsyncGenerator[Head | bytes, None], garbage: bytes | None) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The HTTP edge: who may knock at all. Host, Origin, CORS, sizes; later, credentials.
+"""The HTTP edge: who may knock at all. Host, Origin, CORS, sizes. Credentials come after it.
 
 Checked before a byte of the body is read. Allowed is loopback, the public URL and what the settings name; nothing is
 derived from the request itself, so a rebound DNS name stays outside.
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from bascule.engine.settings import HttpSettings
 from bascule.errors import ConfigError
-from bascule.transports.http_headers import Forbidden, Headers, RawHeaders, Receive
+from bascule.transports.http_headers import Headers, NotAdmitted, RawHeaders, Receive
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _MEMORY = 1024
@@ -40,7 +40,7 @@ class Edge:
         self._cors: dict[str, RawHeaders] = {}
 
     def admit(self, headers: Headers) -> RawHeaders:
-        """The CORS headers for the answer, none for a request without Origin. Raises Forbidden."""
+        """The CORS headers for the answer, none for a request without Origin. Raises NotAdmitted."""
         host = headers.get("host", "")
         if host not in self._known_hosts:
             self._check_host(host)
@@ -51,7 +51,7 @@ class Edge:
         return self._check_origin(origin) if known is None else known
 
     def preflight(self, headers: Headers) -> RawHeaders:
-        """The answer to a CORS preflight: methods and headers that a browser may send. Raises Forbidden."""
+        """The answer to a CORS preflight: methods and headers that a browser may send. Raises NotAdmitted."""
         cors = self.admit(headers)
         asked = headers.get("access-control-request-headers", "").lower().replace(" ", "").split(",")
         allowed = [name for name in asked if name in _REQUEST_HEADERS or name.startswith("mcp-param-")]
@@ -67,7 +67,7 @@ class Edge:
         name = _without_port(text)
         known = name in _LOOPBACK or text in self._public_hosts
         if not known and not any(_matches(pattern, text, name) for pattern in self._hosts):
-            raise Forbidden(
+            raise NotAdmitted(
                 f"The host {text[:100]!r} is not served here; add it to allowed_hosts in the server's [http] settings",
                 status=421,
             )
@@ -80,7 +80,7 @@ class Edge:
         local = scheme in ("http", "https") and _without_port(netloc) in _LOOPBACK
         known = local or text in self._public_origins
         if not known and not any(_matches(pattern, text, text) for pattern in self._origins):
-            raise Forbidden(
+            raise NotAdmitted(
                 f"The origin {text[:100]!r} may not call this server; "
                 "add it to allowed_origins in the server's [http] settings",
                 status=403,
@@ -96,7 +96,7 @@ class Edge:
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The whole body. Raises Forbidden: (413) as soon as it is known to be longer than `limit` bytes, and where the
+    """The whole body. Raises NotAdmitted: (413) as soon as it is known to be longer than `limit` bytes, and where the
     client went away, who will not read that."""
     length = headers.get("content-length", "")
     if length.isdigit() and int(length[:20]) > limit:
@@ -114,7 +114,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
     if message["type"] != "http.request":
-        raise Forbidden("The client went away", status=400)
+        raise NotAdmitted("The client went away", status=400)
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)
@@ -138,8 +138,8 @@ def _public(url: str | None) -> tuple[list[str], list[str]]:
     return named, [f"{parts.scheme}://{host}" for host in named]
 
 
-def _too_large(limit: int) -> Forbidden:
-    return Forbidden(f"The request is larger than {limit} bytes", status=413)
+def _too_large(limit: int) -> NotAdmitted:
+    return NotAdmitted(f"The request is larger than {limit} bytes", status=413)
 
 
 def _without_port(netloc: str) -> str:

@@ -22,10 +22,11 @@ VERSION = "mcp-protocol-version"
 LAST_EVENT = "last-event-id"
 
 _JSON = "application/json"
-_ONCE = ("host", "origin", "authorization", "content-type", "content-length", "mcp-")
+_CREDENTIALS = ("authorization", "x-api-key")
+_ONCE = ("host", "origin", "authorization", "x-api-key", "content-type", "content-length", "mcp-")
 
 
-class Forbidden(MCPError):
+class NotAdmitted(MCPError):
     """The edge refuses the request; `status` says how."""
 
     code = -32600
@@ -38,25 +39,31 @@ class Accepted(NamedTuple):
     stream: bool
 
 
-def read_headers(pairs: RawHeaders) -> Headers:
+def read_headers(pairs: RawHeaders) -> dict[str, str]:
     """The headers by name. Raises InvalidRequest where one that must be unique is repeated: no two readers would
     agree on it."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
     return headers if len(headers) == len(pairs) else _joined(pairs)
 
 
+def drop_credentials(headers: dict[str, str]) -> None:
+    """Take out what a caller is known by, which is nobody else's business."""
+    for name in _CREDENTIALS:
+        headers.pop(name, None)
+
+
 def check_content_type(headers: Headers) -> None:
-    """Raise Forbidden (415) unless the body is declared as JSON, which a browser form cannot do."""
+    """Raise NotAdmitted (415) unless the body is declared as JSON, which a browser form cannot do."""
     given = headers.get("content-type", "")
     if given != _JSON and given.partition(";")[0].strip().lower() != _JSON:
-        raise Forbidden("The Content-Type must be application/json", status=415)
+        raise NotAdmitted("The Content-Type must be application/json", status=415)
 
 
 def accepted(headers: Headers) -> Accepted:
-    """What the client takes; without an Accept header, JSON. Raises Forbidden (406) where it takes neither."""
+    """What the client takes; without an Accept header, JSON. Raises NotAdmitted (406) where it takes neither."""
     found = _accepted(headers.get("accept", _JSON))
     if not found.json and not found.stream:
-        raise Forbidden("The Accept header must list application/json and text/event-stream", status=406)
+        raise NotAdmitted("The Accept header must list application/json and text/event-stream", status=406)
     return found
 
 
@@ -79,7 +86,7 @@ def _refused(part: str) -> bool:
     return False
 
 
-def _joined(pairs: RawHeaders) -> Headers:
+def _joined(pairs: RawHeaders) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

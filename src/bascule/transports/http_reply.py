@@ -6,10 +6,11 @@ Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving M
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from bascule.engine.exchange import Conversation, Principal
 from bascule.engine.framing import encode_event
@@ -173,10 +174,17 @@ class Reply:
         await self._put({"type": "http.response.body", "body": body})
 
     async def refuse(self, error: MCPError) -> None:
-        """Answer with an error as JSON, with its HTTP status (400 for one that has none)."""
+        """Answer with an error as JSON, with its HTTP status (400 for one that has none), challenge and wait."""
         self._json = True
+        if error.challenge is not None:
+            self.extra = [*self.extra, (b"www-authenticate", error.challenge.encode())]
+        if error.retry_after is not None:
+            self.extra = [*self.extra, (b"retry-after", b"%d" % math.ceil(error.retry_after))]
         status = max(error.status, 400)
-        await self.finish(encode(error_response(error)), status)
+        response = error_response(error)
+        if response.id is UNSET:
+            response.id = None  # JSON-RPC 2.0, 5: the official Python client drops an error that has no id at all
+        await self.finish(encode(response), status)
 
     async def empty(self, status: int) -> None:
         """Answer with no body."""

@@ -9,16 +9,16 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
-from bascule.engine.exchange import ANONYMOUS, Exchange
+from bascule.engine.exchange import ANONYMOUS, Exchange, Principal
 from bascule.engine.hub import Listener
-from bascule.engine.ports import Clock, MakeSeal, Marks, Random, Seal
+from bascule.engine.ports import Authenticator, Clock, MakeSeal, Marks, Random, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import ConfigError, InternalError, InvalidRequest, MCPError
@@ -29,13 +29,14 @@ from bascule.transports.http_edge import Edge, read_body
 from bascule.transports.http_headers import (
     SESSION,
     VERSION,
-    Forbidden,
     Headers,
+    NotAdmitted,
     Receive,
     Scope,
     Send,
     accepted,
     check_content_type,
+    drop_credentials,
     read_headers,
 )
 from bascule.transports.http_reply import ANSWER, Caller, Reply
@@ -67,6 +68,10 @@ class MakeLegacy(Protocol):
     ) -> "LegacyEndpoint": ...
 
 
+PerAddress = Callable[[Principal, str], Awaitable[None]]
+"""Counts the requests of an address; raises TooManyRequests."""
+
+
 class HttpServer:
     """An ASGI application that serves one Application."""
 
@@ -80,10 +85,14 @@ class HttpServer:
         marks: Marks | None = None,
         clock: Clock = time.time,
         random: Random = os.urandom,
+        authenticator: Authenticator | None = None,
+        per_address: PerAddress | None = None,
     ) -> None:
         self._application = application
         self._settings = settings
         self._edge = Edge(settings)
+        self._authenticator = authenticator
+        self._per_address = per_address
         self._eras = Eras(application, make_seal, marks, clock, random)
         self._lifespan = Lifespan(application)
         self._make_endpoint = make_endpoint
@@ -115,17 +124,17 @@ class HttpServer:
         try:
             headers = read_headers(scope["headers"])
             if path not in self._paths:
-                raise Forbidden(f"Nothing is served here; the MCP endpoint is {self._path}", status=404)
+                raise NotAdmitted(f"Nothing is served here; the MCP endpoint is {self._path}", status=404)
             method = scope["method"]
             if method == "OPTIONS":
                 reply.extra = self._edge.preflight(headers)
                 await reply.empty(204)
                 return
             reply.extra = self._edge.admit(headers)
+            caller = await self._caller_of(scope, headers)
             if self._lifespan.state is not State.READY:
                 await self._start_late()
-            client = scope.get("client")
-            caller = self._caller if client is None else Caller(self._caller.principal, self._caller.state, client[0])
+                caller = Caller(caller.principal, self._caller.state, caller.address)
             if path in self._legacy_paths:
                 await self._of_legacy().serve(scope, headers, caller, reply, receive)
             elif method == "POST":
@@ -137,6 +146,18 @@ class HttpServer:
         except Exception:
             log.exception("a request failed")
             await reply.fail()
+
+    async def _caller_of(self, scope: Scope, headers: dict[str, str]) -> Caller:
+        """Who sent a request, as far as that is shown, and from where. Raises MCPError for who may not."""
+        client = scope.get("client")
+        address = client[0] if client else ""
+        principal = ANONYMOUS
+        if self._authenticator is not None:
+            principal = await self._authenticator.authenticate(headers, address)
+            drop_credentials(headers)  # so that no handler can pass them on
+        if self._per_address is not None:
+            await self._per_address(principal, address)
+        return Caller(principal, self._caller.state, address)
 
     def drain(self) -> None:
         """The server is about to stop: say so at /readyz and end the open streams."""
@@ -153,7 +174,7 @@ class HttpServer:
     ) -> None:
         if method not in ("GET", "DELETE") or SESSION not in headers:
             reply.extra = [*reply.extra, (b"allow", b"POST, GET, DELETE, OPTIONS")]
-            raise Forbidden("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
+            raise NotAdmitted("Send a JSON-RPC message with POST; GET and DELETE need an Mcp-Session-Id", status=405)
         if method == "GET":
             _check_takes_stream(headers)
             await self._of_handshake().get(headers, caller, reply, receive)
@@ -242,12 +263,16 @@ class HttpServer:
 
     async def stop(self, grace: float) -> None:
         """Close the application, waiting at most `grace` seconds. Raises what its closing raised."""
-        await self._lifespan.stop(grace)
+        try:
+            await self._lifespan.stop(grace)
+        finally:
+            if self._authenticator is not None:
+                await self._authenticator.close()
 
     async def _start_late(self) -> None:
         """Open the application with the first request, where no outer lifespan did."""
         if self._lifespan.state is State.STOPPED:
-            raise Forbidden("The server has stopped", status=503)
+            raise NotAdmitted("The server has stopped", status=503)
         try:
             await self.start()
         except Exception:

@@ -21,7 +21,7 @@ from bascule.eras.route import StreamRoute
 from bascule.errors import InvalidRequest, MCPError
 from bascule.runtime.pump import Pump
 from bascule.transports.http_edge import read_body
-from bascule.transports.http_headers import Forbidden, Headers, Receive, Scope, accepted, check_content_type
+from bascule.transports.http_headers import Headers, NotAdmitted, Receive, Scope, accepted, check_content_type
 from bascule.transports.http_reply import Caller, Reply
 
 STREAM = "/sse"
@@ -60,7 +60,7 @@ class LegacyEndpoint:
         method = "GET" if opens else "POST"
         if scope["method"] != method:
             reply.extra = [*reply.extra, (b"allow", b"%b, OPTIONS" % method.encode())]
-            raise Forbidden(f"Open a stream with GET {STREAM}; send messages with POST to its endpoint", status=405)
+            raise NotAdmitted(f"Open a stream with GET {STREAM}; send messages with POST to its endpoint", status=405)
         if opens:
             await self._hold(scope, headers, caller, reply, receive)
         else:
@@ -115,7 +115,7 @@ class LegacyEndpoint:
         await reply.empty(202)
 
     def _stream_of(self, scope: Scope, caller: Caller) -> "Stream":
-        """The stream that the query names. Raises Forbidden (404) where there is none that this caller opened."""
+        """The stream that the query names. Raises NotAdmitted (404) where there is none that this caller opened."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("session_id", [""])
         stream = self._streams.get(given[0])
         if stream is None or stream.caller.principal.key != caller.principal.key:
@@ -214,5 +214,5 @@ def _root(scope: Scope) -> str:
     return quote(scope.get("root_path", "").rstrip("/"))
 
 
-def _unknown() -> Forbidden:
-    return Forbidden("There is no such stream, or it has ended; open one with GET " + STREAM, status=404)
+def _unknown() -> NotAdmitted:
+    return NotAdmitted("There is no such stream, or it has ended; open one with GET " + STREAM, status=404)

@@ -67,10 +67,10 @@ class Response(Struct, tag_field="jsonrpc", tag="2.0"):
 
 
 class ErrorResponse(Struct, tag_field="jsonrpc", tag="2.0"):
-    """A response with an error; `id` is unset where the request's could not be read."""
+    """A response with an error; `id` is unset, or null, where the request's could not be read."""
 
     error: ErrorObject
-    id: RequestId | UnsetType = UNSET
+    id: RequestId | UnsetType | None = UNSET
 
 
 class _Identified(Struct):

@@ -1,0 +1,1 @@
+"""Who is calling: from a request's head to a Principal."""
