@@ -72,6 +72,8 @@ def test_a_named_file_must_exist(tmp_path):
         ("[http]\nzzzzzzzz = 1\n", ["'zzzzzzzz'", "valid are"]),
         ("[http]\nport = 'secret-value'\n", ["port"]),
         ("[http]\nport = 70000\n", ["port", "65535"]),
+        ("[audit]\nfail = 'secret-value'\n", ["fail", "[audit]"]),
+        ('[audit]\nfail = "\\nsecret-value"\n', ["fail", "[audit]"]),
         ("[http]\nrequest_timeout = 0\n", ["request_timeout"]),
         ("[http\n", ["not valid TOML"]),
         ("http = 3\n", ["http"]),
@@ -92,6 +94,7 @@ def test_a_wrong_file_is_told_by_key_and_without_values(tmp_path, text, words):
         ("BASCULE_HTP__PORT", "1", ["BASCULE_HTP__PORT", "'http'"]),
         ("BASCULE_HTTP__PORT", "s3cret", ["BASCULE_HTTP__PORT"]),
         ("PORT", "s3cret", ["PORT"]),
+        ("BASCULE_AUDIT__FAIL", "s3cret", ["BASCULE_AUDIT__FAIL"]),
     ],
 )
 def test_a_wrong_variable_is_told_by_name_and_without_its_value(name, value, words):

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
-from bascule.engine.settings import ApprovalSettings, AuthSettings, HttpSettings, LimitSettings, LoadSettings
+from bascule.engine.settings import (
+    ApprovalSettings,
+    AuditSettings,
+    AuthSettings,
+    HttpSettings,
+    LimitSettings,
+    LoadSettings,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -40,6 +47,7 @@ def test_every_relative_link_leads_somewhere(page):
         ("limits.md", LimitSettings),
         ("confirmation.md", ApprovalSettings),
         ("api-keys.md", AuthSettings),
+        ("audit.md", AuditSettings),
     ],
 )
 def test_every_setting_is_documented(page, settings):

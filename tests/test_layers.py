@@ -66,11 +66,14 @@ LATE_USERS = (
     "server/offer.py",
     "server/task_door.py",
     "server/declare.py",
+    "guards/telemetry.py",
+    "client/telemetry.py",
     "testing/",
     "cli/",
 )
 """Where `late` may be used: the public names, the wiring, the choosers, the server's doors to the wiring, raw
-schemas, whose validator costs a tenth of the cold start, and the test kit, which pytest loads in every project."""
+schemas, whose validator costs a tenth of the cold start, telemetry, whose library is an extra and costs as much, and
+the test kit, which pytest loads in every project."""
 
 LATE_DOORS = {
     ("server/app.py", "bascule.serve"),

@@ -25,6 +25,7 @@ FILE = "bascule.toml"
 _PREFIX = "BASCULE_"
 _SECTIONS: dict[str, Any] = {field.name: field.type for field in fields(Settings) if field.name != "policy"}
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+_CHOICE = re.compile(r"Invalid enum value .*", re.DOTALL)
 
 
 def load(path: str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -80,7 +81,7 @@ def _override(found: dict[str, Any], section: str, key: str, value: str, name: s
     try:
         converted = msgspec.convert(wanted, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"The environment variable {name} does not fit: {error}") from None
+        raise ConfigError(f"The environment variable {name} does not fit: {_reason(str(error))}") from None
     found.setdefault(section, {})[key] = msgspec.to_builtins(converted)
 
 
@@ -95,7 +96,7 @@ def _decoded(found: dict[str, Any]) -> Settings:
         if unknown is None:
             reason, _, place = str(error).partition(" - at `$.")
             section, _, key = place.rstrip("`").partition(".")
-            raise ConfigError(f"The setting {key or section} in [{section}] does not fit: {reason}") from None
+            raise ConfigError(f"The setting {key or section} in [{section}] does not fit: {_reason(reason)}") from None
         key, place = unknown["key"], unknown["place"] or ""
         shape: Any = _SECTIONS.get(place, Settings)
         where = f" in [{place}]" if place else ""
@@ -117,8 +118,15 @@ def _demands(name: str, entry: Any) -> Demands:
             key = unknown["key"]
             raise ConfigError(f"There is no setting {key!r} in {where}{_hint(key, list(_keys(Demands)))}") from None
         reason, _, place = str(error).partition(" - at `$.")
-        raise ConfigError(f"The setting {place.rstrip('`') or 'rate'} in {where} does not fit: {reason}") from None
+        raise ConfigError(
+            f"The setting {place.rstrip('`') or 'rate'} in {where} does not fit: {_reason(reason)}"
+        ) from None
     return demands
+
+
+def _reason(text: str) -> str:
+    """Why a value does not fit, without the value, which may be a secret in the wrong place."""
+    return _CHOICE.sub("it is none of the words that are allowed", text)
 
 
 def _keys(shape: type[Struct]) -> tuple[str, ...]:

@@ -6,13 +6,12 @@
     ├── MCPError              travels as a JSON-RPC error: code, message, data, HTTP status
     │   ├── ParseError  InvalidRequest  MethodNotFound  InvalidParams  InternalError
     │   ├── ResourceNotFound  HeaderMismatch  MissingCapability  UnsupportedVersion
-    │   ├── Unauthenticated  Forbidden  TooManyFailures  CredentialsUnavailable    before the message is read
-    │   └── MissingScope  TooManyRequests  Overloaded  Refused
+    │   ├── Unauthenticated  Forbidden  TooManyFailures  CredentialsUnavailable  TooManyRequests
+    │   └── MissingScope  Overloaded  AuditUnavailable  Refused
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
     │   ├── InvalidArguments  NotAnswered  Declined  PermissionDenied
     │   ├── RateLimited  TimedOut  Busy  RepeatedCall
-    │   ├── ConfirmationRequired  ConfirmationDeclined
-    │   ├── ResultTooLarge
+    │   ├── ConfirmationRequired  ConfirmationDeclined  ResultTooLarge
     │   └── UpstreamTimeout  UpstreamFailed  Internal
     ├── ConnectionLost        the peer went away (client side)
     ├── CallTimedOut          the peer did not answer in time (client side)
@@ -29,6 +28,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 log = logging.getLogger("bascule")
+
+ERROR_KEY = "dev.bascule/error"
+"""The key in a failed tool result's `_meta` under which its code and details stand."""
 
 
 class BasculeError(Exception):
@@ -247,6 +249,21 @@ class Overloaded(MCPError):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message, data={"code": "overloaded", "retryAfter": retry_after})
         self.retry_after = retry_after
+
+
+class AuditUnavailable(MCPError):
+    """What would happen cannot be written to the audit log, which must not be without it: nothing was done (503)."""
+
+    code = 503
+    status = 503
+    guard = "audit"
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server cannot record calls at the moment and therefore takes none; try again later",
+            data={"code": "audit_unavailable", "retryAfter": self.retry_after},
+        )
 
 
 class ToolError(BasculeError):

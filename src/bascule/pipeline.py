@@ -3,8 +3,9 @@
 The one place that knows every guard and what it needs of the outside.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ class Pipeline:
         self._rules = Rules(self.settings.policy)
         self._guards: dict[str, Guard | None] = {}
         self._makers: Mapping[str, Callable[[], Guard | None]] = {
+            "telemetry": self._telemetry,
+            "audit": self._audit,
             "sanitise": self._sanitise,
             "scopes": self._scopes,
             "load": self._load,
@@ -100,20 +103,65 @@ class Pipeline:
     async def running(self) -> AsyncIterator[None]:
         """Let go of files and connections when the last run of a server ends; they open again when needed."""
         self._runs += 1
+        if self._runs == 1 and self.audit_log is not None:
+            self.audit_log.open()
         try:
             yield
         finally:
             self._runs -= 1
             if not self._runs:
-                for close in reversed(self._closers):
-                    await close()
+                await self._close()
+
+    async def _close(self) -> None:
+        """Let go of everything, whatever fails of it; the audit log last."""
+        async with AsyncExitStack() as stack:
+            if self.audit_log is not None:
+                stack.push_async_callback(asyncio.to_thread, self.audit_log.close)
+            for close in self._closers:
+                stack.push_async_callback(close)
+
+    @cached_property
+    def audit_log(self) -> Any:
+        """What writes down every decision; None where the settings name no file."""
+        settings = self.settings.audit
+        if not settings.file:
+            return None
+        redact = None if self._redactor is None else lambda text: str(self._redactor.redact(text).text)
+        return late("bascule.stores.audit.log:FileAudit")(settings, redactor=redact)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether calls are taken and written down as they should be."""
+        return self.audit_log is None or bool(self.audit_log.healthy)
+
+    def watch(self, handler: Handler) -> Handler:
+        """The handler of a method that is about no feature, told of to whoever observes the process."""
+        watched: Handler = self._observer.watch(handler)
+        return watched
+
+    @cached_property
+    def _observer(self) -> Any:
+        return late("bascule.guards.telemetry:Telemetry")()
+
+    @cached_property
+    def _redactor(self) -> Any:
+        return late("bascule.checks.redactor:Redactor")() if self.settings.results.redact else None
+
+    def _telemetry(self) -> Guard:
+        guard: Guard = self._observer.guard
+        return guard
+
+    def _audit(self) -> Guard | None:
+        if self.audit_log is None:
+            return None
+        return _guard("audit:audit")(self.audit_log, trace=self._observer.trace_id)
 
     def _scopes(self) -> Guard:
         return _guard("scopes:scopes")()
 
     def _sanitise(self) -> Guard:
         sanitise, server = _guard("sanitise:sanitise"), self._server
-        redactor = late("bascule.checks.redactor:Redactor")() if self.settings.results.redact else None
+        redactor = self._redactor
         trusting = sanitise(server, None, redactor=redactor)
         doubting = cache(lambda: sanitise(server, _cleaning(), redactor=redactor))
 

@@ -182,10 +182,21 @@ Examples:
   bascule policy explain weather.py --tool drop_city --scopes tools:read
   bascule policy explain sql --json""",
     ),
+    "audit verify": Command(
+        "bascule.cli.audit:verify",
+        ["FILE... [OPTIONS]"],
+        "Tell whether an audit log is as it was written.",
+        """\
+Examples:
+  bascule audit verify audit.jsonl audit.2.jsonl
+  bascule audit verify audit.jsonl --known 1204:9f31...  # it must still be there
+  bascule audit verify audit.jsonl --first 50001         # the rest was archived""",
+    ),
 }
 
 GROUPS = {
     "keys": "Make, list, replace and withdraw the API keys of a server.",
     "policy": "Tell what holds for each call, and test it.",
+    "audit": "Verify audit logs.",
 }
 """What commands of two words that share the first are for."""

@@ -20,7 +20,7 @@ BROKEN_PIPE = 141
 
 TABLE = """\
   0    done
-  1    the tool failed, you declined what it needed, or a change breaks callers
+  1    the tool failed, you declined, callers would break, or a log was changed
   2    wrong use, a wrong setting, or a server that cannot be loaded
   3    no connection, or the connection was lost
   4    no answer in time

@@ -14,6 +14,7 @@ from typing import Any
 from bascule.client.connect import Openers
 from bascule.client.greeting import greet
 from bascule.client.inputs import Inputs
+from bascule.client.telemetry import operation, session_ended
 from bascule.engine.asking import MAX_ROUNDS
 from bascule.engine.connection import Connection, EraName, Greeting, Introduction, SessionExpired
 from bascule.engine.era import Outbound
@@ -67,6 +68,7 @@ class Session:
         self._greeting: Greeting | None = None
         self._closed = asyncio.Event()
         self._told: set[asyncio.Task[None]] = set()
+        self._opened = 0.0
         self._probed = False
         """Whether the last greeting began with a message that some servers of the handshake era die of."""
         self.subscribed: Counter[str] = Counter()
@@ -92,6 +94,7 @@ class Session:
         """Connect and greet. Raises ConnectionLost, CallTimedOut, or MCPError where the server refuses."""
         self._closed.clear()
         self._connection, self._greeting = await self._connected()
+        self._opened = asyncio.get_running_loop().time()
 
     def listen(self) -> None:
         """Hear what the server says unasked, from now on."""
@@ -105,8 +108,11 @@ class Session:
 
     async def close(self) -> None:
         """Close the connection; calls under way fail with ConnectionLost."""
-        connection, self._connection, self._greeting = self._connection, None, None
+        connection, greeting = self._connection, self._greeting
+        self._connection = self._greeting = None
         self._closed.set()
+        if connection is not None and greeting is not None:
+            self._tell_length(connection, greeting)
         for task in self._told:
             task.cancel()
         try:
@@ -200,12 +206,15 @@ class Session:
         connection = self._connection
         if connection is None:
             raise ConnectionLost("The client was closed")
-        outbound = greeting.era.prepare(method, params, self.log_level)
-        if headers:
-            if not connection.carries_headers:
-                raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
-            outbound = Outbound(outbound.params, {**headers, **outbound.headers})
-        return greeting.era.conclude(method, await connection.call(method, outbound, within, begun))
+        if headers and not connection.carries_headers:
+            raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
+        with operation(method, params, greeting.era.protocol_version, http=connection.carries_headers) as told:
+            outbound = greeting.era.prepare(method, told.params, self.log_level)
+            if headers:
+                outbound = Outbound(outbound.params, {**headers, **outbound.headers})
+            result = greeting.era.conclude(method, await connection.call(method, outbound, within, begun))
+            told.answered(result)
+        return result
 
     async def _connected(self) -> tuple[Connection, Greeting]:
         """A connection to a server that was greeted. Nothing is left open where that fails."""
@@ -265,6 +274,12 @@ class Session:
             self._greeting = await greet(self._connection, self._introduction, expired.name, self._timeout)
             await self._restore()
         self._tell_anew()
+
+    def _tell_length(self, connection: Connection, greeting: Greeting) -> None:
+        """Tell how long the session lasted, where there is one: in the stateless era a process has, a URL has not."""
+        if greeting.name == "legacy" or not connection.carries_headers:
+            seconds = asyncio.get_running_loop().time() - self._opened
+            session_ended(seconds, greeting.era.protocol_version, http=connection.carries_headers)
 
     def _tell_anew(self) -> None:
         for again in self.on_anew:

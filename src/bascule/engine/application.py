@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from msgspec import Struct
 
 from bascule.engine.demands import Source
-from bascule.engine.exchange import Exchange, Guard
+from bascule.engine.exchange import Exchange, Guard, Handler
 from bascule.engine.hub import Hub
 from bascule.engine.policy import Kind
 from bascule.engine.ports import Keeping
@@ -51,6 +51,15 @@ class Guarding(Protocol):
         """What counts requests for lists, and raises RateLimited; None where they are not limited."""
         ...
 
+    @property
+    def healthy(self) -> bool:
+        """Whether calls are taken and recorded as they should be."""
+        ...
+
+    def watch(self, handler: Handler) -> Handler:
+        """The handler of a method that is about no feature, told of to whoever observes the process."""
+        ...
+
     def sources(self, kind: Kind, address: str) -> Sequence[Source]:
         """What the settings demand of a feature, and where they say so."""
         ...
@@ -77,6 +86,9 @@ class Application(Protocol):
 
     @property
     def hub(self) -> Hub: ...
+
+    @property
+    def healthy(self) -> bool: ...
 
     def use_secrets(self, secrets: Sequence[str]) -> None: ...
 

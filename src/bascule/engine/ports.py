@@ -8,6 +8,7 @@ from msgspec import Struct
 from bascule.engine.exchange import Principal
 from bascule.engine.policy import Kind, Window
 from bascule.engine.settings import TaskSettings
+from bascule.wire.jsonrpc import RequestId
 from bascule.wire.tasks import Status
 
 
@@ -244,4 +245,50 @@ class Approvals(Protocol):
         Returns it as it stands then: spent (by this very call), denied, or pending; None where too many are pending.
         Raises OSError where that cannot be kept.
         """
+
+
+Outcome = Literal["ok", "error", "refused", "asked", "task", "cancelled"]
+"""How a call ended: with a result, with an error, refused by a guard, with questions to the client, as a task that goes
+on, or because nobody waits for it any more."""
+
+
+class Decision(NamedTuple):
+    """What became of one call. `time` in seconds since the epoch, `seconds` how long it took.
+
+    `arguments` are JSON as it came, or by name, or a digest where they are long; `code` and `guard` say why it failed
+    and who refused it; `trace` is the id of the trace that it belongs to.
+    """
+
+    time: float
+    seconds: float
+    principal: Principal
+    method: str
+    kind: Kind
+    feature: str
+    arguments: bytes | Mapping[str, str] | str | None
+    outcome: Outcome
+    code: str | None
+    guard: str | None
+    trace: str | None
+    request_id: RequestId
+
+
+class AuditLog(Protocol):
+    """Keeps every decision, or says in time that it cannot."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what is put now will be kept."""
+        ...
+
+    def admit(self) -> None:
+        """Ask before a call begins. Raises AuditUnavailable where its decision could not be kept and has to be."""
+        ...
+
+    def put(self, decision: Decision) -> None:
+        """Keep a decision. Returns at once and raises nothing."""
+        ...
+
+    def digest(self, data: bytes) -> str:
+        """What stands for arguments that are too long to be kept: equal for equal ones, and tells nothing of them."""
         ...

@@ -169,6 +169,35 @@ class ApprovalSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What happens where that is not enough: the question says what it leaves out, or the call is refused."""
 
 
+class AuditSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The audit log. Times in seconds, sizes in bytes."""
+
+    file: str = ""
+    """The file that gets one line for each decision; no file, no log."""
+    key: str = ""
+    """The secret that the lines are chained with, of at least 16 characters; where there is none, a file has it."""
+    key_file: str = ""
+    """The file that has the key, written where it is missing; by default the log's name and `.key`."""
+    arguments: Literal["digest", "redacted", "none"] = "digest"
+    """What stands of a call's arguments: a digest, the arguments without what is secret, or nothing."""
+    redact: tuple[str, ...] = ()
+    """Words in the names of arguments that are secret, besides password, token, secret, key and their like."""
+    fail: Literal["closed", "open"] = "closed"
+    """Where the log cannot be written: calls are refused, or carried out while what is missing is counted."""
+    fsync: Literal["batch", "never"] = "batch"
+    """Whether each batch of lines is forced to the disk."""
+    interval: NotNegative = 0.1
+    """How long lines are gathered before they are written; what a killed process loses."""
+    queue: Count = 10_000
+    """How many decisions may wait to be written."""
+    rotate_bytes: Count = 64 * 1024 * 1024
+    rotate_after: NotNegative = 86_400.0
+    """After how long a file is followed by the next; with 0, only its size decides."""
+
+    def __repr__(self) -> str:
+        return f"AuditSettings(file={self.file!r}, arguments={self.arguments!r}, fail={self.fail!r})"
+
+
 class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The stdio transport. Sizes in bytes."""
 
@@ -188,3 +217,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     load: LoadSettings = LoadSettings()
     results: ResultSettings = ResultSettings()
     approvals: ApprovalSettings = ApprovalSettings()
+    audit: AuditSettings = AuditSettings()

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 from msgspec import UnsetType
 
+from bascule.engine.application import Guarding
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import InvalidParams, MethodNotFound, Refused, ResourceNotFound, ToolError
 from bascule.guards.scopes import ALL, may_use
@@ -151,7 +152,9 @@ class Answers:
         return await complete(feature.completions, exchange, params)
 
     def _limited(self, answer: Handler) -> Handler:
-        """The same method, counted where the settings say how often lists may be asked for."""
+        """The same method, told of, and counted where the settings say how often lists may be asked for."""
+        by: Guarding | None = None
+        ready = answer
 
         async def counted(exchange: Exchange) -> Result:
             limit = self._guards.guarding.list_limit
@@ -162,7 +165,14 @@ class Answers:
                     raise Refused(refused) from None
             return await answer(exchange)
 
-        return counted
+        def watched(exchange: Exchange) -> Awaitable[Result]:
+            nonlocal by, ready
+            if by is not self._guards.guarding:
+                by = self._guards.guarding
+                ready = by.watch(answer if by.list_limit is None else counted)
+            return ready(exchange)
+
+        return watched
 
     def _held(self, exchange: Exchange) -> frozenset[str]:
         """The scopes that decide what a caller's lists show."""

@@ -317,6 +317,11 @@ class Server:
         extensions: dict[str, Any] = {TASKS: {}} if self._tasks.runners() else {}
         return self._offer.facts(self.info, self._instructions, self._cache, extensions)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether calls are taken and recorded as they should be: not while an audit log that must be kept cannot."""
+        return self._offer.guards.guarding.healthy
+
     def use_secrets(self, secrets: Sequence[str]) -> None:
         """Sign cursors with these secrets, newest first, so that every process that has them knows them."""
         self._registry.use_secrets(secrets)

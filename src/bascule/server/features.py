@@ -16,6 +16,7 @@ from bascule.engine.exchange import Exchange, Handler
 from bascule.engine.mirrored import mirrored_of
 from bascule.engine.policy import PLAIN, Kind, Policy
 from bascule.errors import (
+    ERROR_KEY,
     DeclarationError,
     Internal,
     InternalError,
@@ -39,9 +40,6 @@ from bascule.wire.prompts import Prompt
 from bascule.wire.resources import ReadResourceParams, Resource, ResourceTemplate
 from bascule.wire.results import CacheScope, Result
 from bascule.wire.tools import CallToolParams, CallToolResult, Tool
-
-ERROR_KEY = "dev.bascule/error"
-"""The key in a failed result's `_meta` under which its code and details stand."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S*")

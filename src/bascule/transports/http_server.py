@@ -280,11 +280,12 @@ class HttpServer:
             raise InternalError("The server could not start; its log has the details", status=503) from None
 
     async def _health(self, path: str, reply: Reply) -> None:
-        ready = not (self._draining or self._failed or self._lifespan.state is State.STOPPED)
-        if path != "/readyz" or ready:
-            await reply.finish(b'{"status":"ok"}')
-        else:
+        healthy = self._application.healthy
+        ready = healthy and not (self._draining or self._failed or self._lifespan.state is State.STOPPED)
+        if path == "/readyz" and not ready:
             await reply.finish(b'{"status":"not ready"}', 503)
+        else:
+            await reply.finish(b'{"status":"ok"}' if healthy else b'{"status":"degraded"}')
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A lifespan, or a WebSocket, which is refused."""

@@ -1,0 +1,1 @@
+"""The audit log: one line for each decision, in files that show whether anybody changed them."""
