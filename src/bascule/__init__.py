@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bascule.checks.text import untrusted as untrusted
     from bascule.client.client import Client as Client
     from bascule.client.connect import StdioCommand as StdioCommand
+    from bascule.client.inputs import Asked as Asked
     from bascule.client.many import Clients as Clients
     from bascule.errors import BasculeError as BasculeError
     from bascule.errors import CallTimedOut as CallTimedOut
@@ -67,6 +68,7 @@ _HOMES = {
     "Annotations": "bascule.wire.content",
     "Answer": "bascule.server.questions",
     "Ask": "bascule.server.questions",
+    "Asked": "bascule.client.inputs",
     "AudioContent": "bascule.wire.content",
     "BasculeError": "bascule.errors",
     "CallTimedOut": "bascule.errors",

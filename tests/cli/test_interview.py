@@ -213,8 +213,7 @@ def era(request):
 
 
 async def talked(era, tool, dialogue):
-    on_wire = dialogue.listeners[0] if dialogue.listeners else None
-    async with Client(asking_server(), era=era, on_wire=on_wire, **dialogue.options) as client:
+    async with Client(asking_server(), era=era, **dialogue.options) as client:
         result = await dialogue.wait(client.call_tool(tool))
     return result.content[0].text
 

@@ -113,7 +113,6 @@ def test_an_error_is_one_line_whatever_it_says(capsys):
         ("complete sql --argument a b", "Give --prompt NAME or --resource TEMPLATE"),
         ("complete sql --prompt a --resource b --argument a b", "and not both"),
         ("complete sql --prompt nl_to_sql", "Give --argument NAME VALUE"),
-        ("complete sql --prompt nl_to_sql --argument table x", "The server offers no completion"),
         ("keys lst", 'Did you mean "list"?'),
         ("keys list --db no/file", "There is no key database no/file"),
         ("keys create", "--name"),

@@ -11,7 +11,7 @@ import bascule
 from bascule.client import client as module
 from bascule.client.client import Client
 from bascule.client.connect import Openers
-from bascule.engine.framing import TOO_LONG
+from bascule.engine.framing import TooLong
 from bascule.errors import CallTimedOut, ConnectionLost, InvalidParams, MCPError, MethodNotFound
 from bascule.runtime.caller import Caller
 from bascule.wire.notices import LogMessageParams
@@ -224,6 +224,38 @@ async def test_a_cancelled_task_cancels_its_call(connect: Connect) -> None:
     assert stream.methods()[-2:] == ["tools/call", "notifications/cancelled"]
 
 
+async def listed(each: Any) -> None:
+    async for _ in each:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("call", "method"),
+    [
+        (lambda c, s: c.list_tools(timeout=s), "tools/list"),
+        (lambda c, s: c.list_resources(timeout=s), "resources/list"),
+        (lambda c, s: c.list_resource_templates(timeout=s), "resources/templates/list"),
+        (lambda c, s: c.list_prompts(timeout=s), "prompts/list"),
+        (lambda c, s: listed(c.iter_tools(timeout=s)), "tools/list"),
+        (lambda c, s: listed(c.iter_resources(timeout=s)), "resources/list"),
+        (lambda c, s: listed(c.iter_resource_templates(timeout=s)), "resources/templates/list"),
+        (lambda c, s: listed(c.iter_prompts(timeout=s)), "prompts/list"),
+        (lambda c, s: c.list_page("tools/list", timeout=s), "tools/list"),
+        (lambda c, s: c.read_resource("a://b", timeout=s), "resources/read"),
+        (lambda c, s: c.get_prompt("p", timeout=s), "prompts/get"),
+        (lambda c, s: c.complete("a", "", prompt="p", timeout=s), "completion/complete"),
+        (lambda c, s: c.request("x/y", timeout=s), "x/y"),
+        (lambda c, s: c.ping(timeout=s), "ping"),
+    ],
+)
+async def test_every_call_takes_a_time_of_its_own(connect: Connect, call: Any, method: str) -> None:
+    stream = ScriptedStream(lambda message: [] if message["method"] == method else legacy()(message))
+    async with connect(stream, timeout=60) as client:
+        with pytest.raises(CallTimedOut, match=rf"{method} within 0\.01 seconds"):
+            await call(client, 0.01)
+    assert stream.methods()[-2:] == [method, "notifications/cancelled"]
+
+
 async def test_initialize_is_never_cancelled(connect: Connect) -> None:
     stream = ScriptedStream(legacy({"initialize": lambda m: []}))
     with pytest.raises(CallTimedOut):
@@ -312,11 +344,83 @@ async def test_an_answer_that_is_no_message_fails_its_call(connect: Connect) -> 
 
 
 async def test_a_message_that_is_too_large_fails_the_only_call_under_way(connect: Connect) -> None:
-    stream = ScriptedStream(modern({"tools/call": lambda m: [TOO_LONG]}))
+    stream = ScriptedStream(modern({"tools/call": lambda m: [TooLong(b'{"result":{"content":[')]}))
     async with connect(stream) as client:
         with pytest.raises(MCPError, match="larger than allowed"):
             await client.call_tool("add")
         await client.ping()
+
+
+def broken(message: Message) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%d,"result":{"content":[],"structuredContent":{"id":%d,"x":NaN}}}' % (
+        message["id"],
+        message["id"] - 1,
+    )
+
+
+def cut(message: Message) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"{\\"id\\":%d,' % (
+        message["id"],
+        message["id"] - 1,
+    )
+
+
+def too_large(message: Message) -> bytes:
+    return TooLong(cut(message))
+
+
+@pytest.mark.parametrize("unreadable", [broken, cut, too_large])
+async def test_an_answer_that_cannot_be_read_fails_its_call_at_once_and_no_other(
+    connect: Connect, unreadable: Callable[[Message], bytes]
+) -> None:
+    def script(message: Message) -> list[Any]:
+        return [unreadable(message)] if message["params"]["name"] == "odd" else []
+
+    stream = ScriptedStream(modern({"tools/call": script}))
+    async with connect(stream, timeout=None) as client:
+        before = asyncio.create_task(client.call_tool("slow"))
+        asked = await stream.until_sent("tools/call")
+        with pytest.raises(MCPError, match="The server's answer cannot be read"):
+            await client.call_tool("odd")
+        assert not before.done(), "though the answer carries its id as data"
+        stream.say(answer(asked, TEXT))
+        assert not (await before).is_error
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":%d,"method":"elicitation/create","params":{"x":NaN}}',
+        b'{"jsonrpc":"1.0","id":%d,"method":"ping"}',
+        TooLong(b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"%d'),
+        b'user said {"id": %d}',
+        b'[{"jsonrpc":"2.0","id":%d,"result":NaN}]',
+    ],
+)
+async def test_a_question_or_a_stray_print_that_cannot_be_read_fails_nobody(
+    connect: Connect, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = ScriptedStream(modern({"tools/call": lambda m: []}))
+    async with connect(stream, timeout=None) as client:
+        call = asyncio.create_task(client.call_tool("slow"))
+        asked = await stream.until_sent("tools/call")
+        stream.say(type(line)(line % asked["id"]))
+        await client.request("server/discover")
+        assert not call.done()
+        assert "skipped a message of the server that cannot be read" in caplog.text
+        assert ("it does not say which call it may answer" in caplog.text) == (b"method" not in line)
+        stream.say(answer(asked, TEXT))
+        await call
+
+
+async def test_a_server_fails_only_calls_that_wait_and_each_once(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect(ScriptedStream(modern({"tools/call": lambda m: [broken(m), broken(m)]}))) as client:
+        with pytest.raises(MCPError, match="cannot be read"):
+            await client.call_tool("odd")
+        await client.request("server/discover")
+    assert "nobody waits for the request '2' that it answers" in caplog.text
 
 
 async def test_nulls_count_as_nothing_but_in_values_of_others(connect: Connect) -> None:

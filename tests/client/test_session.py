@@ -1,8 +1,10 @@
 """Servers that go away, are busy, or come back: what is repeated, what is begun anew, and what fails at once."""
 
 import asyncio
+import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +105,19 @@ async def test_repeating_has_its_limits(failures: int, fail: Any, options: Any, 
             await client.list_tools()
     assert flaky.asked == asked
     assert refused.value.status in (500, 503)
+
+
+async def test_many_servers_are_asked_again_as_often_as_was_said(tmp_path: Path) -> None:
+    flaky = Flaky(9, busy(503))
+    async with http(flaky) as server:
+        (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": {"a": {"url": server.url}}}))
+        once = Clients({"a": server.url}, retries=0)
+        more = Clients.from_config(tmp_path / "servers.json", retries=3)
+        for clients, asked in ((once, 1), (more, 4)):
+            flaky.asked = 0
+            async with clients:
+                await clients.list_tools()
+            assert (flaky.asked, list(clients.failures)) == (asked, ["a"])
 
 
 async def test_what_took_too_long_is_not_repeated() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.engine.framing import TOO_LONG, Event, EventParser, LineSplitter, encode_event
+from bascule.engine.framing import HEAD_BYTES, Event, EventParser, LineSplitter, TooLong, encode_event
 from bascule.errors import ParseError
 
 LIMIT = 40
@@ -49,10 +49,20 @@ class TestLines:
         assert lines_of([b"x" * LIMIT + b"\n"]) == [b"x" * LIMIT]
 
     def test_a_longer_line_is_marked_once_and_the_next_is_read(self) -> None:
-        assert lines_of([b"x" * 30, b"x" * 30, b"x" * 30, b"\nnext\n"]) == [TOO_LONG, b"next"]
+        lines = lines_of([b"x" * 30, b"x" * 30, b"x" * 30, b"\nnext\n"])
+        assert [type(line) for line in lines] == [TooLong, bytes]
+        assert lines[1] == b"next"
+
+    @pytest.mark.parametrize("limit", [10, HEAD_BYTES + 10])
+    def test_how_a_line_began_that_is_too_long_is_kept(self, limit: int) -> None:
+        long = bytes(range(32, 127)) * 20
+        for chunks in ([long + b"\n"], [long], [long[:5], long[5:]], [bytes([byte]) for byte in long]):
+            (line,) = lines_of(chunks, limit)
+            assert type(line) is TooLong
+            assert line == long[: min(limit, HEAD_BYTES)]
 
     def test_the_mark_comes_before_the_line_ends(self) -> None:
-        assert lines_of([b"x" * (LIMIT + 1)]) == [TOO_LONG]
+        assert [type(line) for line in lines_of([b"x" * (LIMIT + 1)])] == [TooLong]
 
     def test_no_more_is_held_than_allowed(self) -> None:
         splitter = LineSplitter(LIMIT)

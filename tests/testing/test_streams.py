@@ -1,10 +1,13 @@
 """with_faults: each fault on a byte stream as a client meets it."""
 
+import ast
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 
-from bascule import CallTimedOut, Client, ConfigError, ConnectionLost, Server
+from bascule import CallTimedOut, Client, ConfigError, ConnectionLost, MCPError, Server, testing
 from bascule.testing import Faults, ManualClock, serve_stdio, with_faults
 
 CALL = "tools/call"
@@ -108,7 +111,33 @@ def test_a_status_is_not_for_streams():
         with_faults(Client(app), Faults(status=500))
 
 
-async def test_a_url_has_the_proxy_instead():
-    client = with_faults(Client("http://127.0.0.1:1/mcp"), Faults(garbage=b""))
+def test_a_url_has_the_proxy_instead():
     with pytest.raises(ConfigError, match="faulty_http"):
-        await client.__aenter__()
+        with_faults(Client("http://127.0.0.1:1/mcp"), Faults(garbage=b""))
+
+
+async def test_a_client_that_is_connected_takes_no_faults_any_more():
+    async with Client(app) as client:
+        with pytest.raises(RuntimeError, match="connected already"):
+            with_faults(client, Faults(garbage=b""))
+
+
+async def test_what_is_watched_is_what_the_server_has_said():
+    seen = []
+    watched = Client(app, era="modern", on_wire=lambda sent, data, head: seen.append(data))
+    async with with_faults(watched, Faults(truncate=30, method=CALL)) as client:
+        with pytest.raises(MCPError, match="cannot be read"):
+            await added(client, 1, 2)
+    assert b'"result":3' in seen[-1]
+
+
+def test_the_kit_reaches_into_nothing_private():
+    """Whatever begins with one underscore belongs to the object itself, or to the module."""
+    folder = Path(testing.__file__).parent
+    reached = []
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            private = isinstance(node, ast.Attribute) and re.fullmatch("_(?!_|replace$|asdict$).*", node.attr)
+            if private and ast.unparse(node.value) != "self":
+                reached.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
+    assert reached == []

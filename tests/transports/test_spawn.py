@@ -14,7 +14,7 @@ import uvloop
 
 from bascule.client.client import Client
 from bascule.client.connect import StdioCommand
-from bascule.engine.framing import TOO_LONG
+from bascule.engine.framing import TooLong
 from bascule.errors import ConnectionLost
 from bascule.transports.spawn import SpawnStream, safe_environment
 
@@ -230,7 +230,7 @@ async def test_a_line_that_is_too_long_is_marked_and_the_next_is_read() -> None:
         while len(heard.lines) < 2:
             heard.said.clear()
             await heard.said.wait()
-    assert heard.lines[0] == TOO_LONG
+    assert type(heard.lines[0]) is TooLong
     assert json.loads(heard.lines[1])["id"] == 2
     await stream.close()
 

@@ -1,7 +1,7 @@
 """Answers: what a file says to the questions of a server, for commands that nobody sits at.
 
 A list answers in order. An object answers by key: that of the question where the server gives one, else its message.
-Keys do not come with a question, so they are overheard from the answers that asked it. Raises ConfigError.
+Raises ConfigError.
 """
 
 from collections import deque
@@ -12,30 +12,12 @@ from msgspec import UnsetType
 
 from bascule.cli.arguments import content
 from bascule.cli.forms import Unfit, check_all
-from bascule.engine.connection import Head
 from bascule.errors import ConfigError
 from bascule.wire.content import TextContent
-from bascule.wire.inputs import (
-    ELICIT,
-    SAMPLE,
-    CreateMessageParams,
-    CreateMessageResult,
-    ElicitParams,
-    ElicitResult,
-    InputRequest,
-)
+from bascule.wire.inputs import CreateMessageParams, CreateMessageResult, ElicitParams, ElicitResult
 
 _ACTIONS = ("accept", "decline", "cancel")
 _MODEL = "a file of answers"
-_SHAPES = {ELICIT: ElicitParams, SAMPLE: CreateMessageParams}
-
-
-class _Result(msgspec.Struct, rename="camel"):
-    input_requests: dict[str, InputRequest] = {}
-
-
-class _Asked(msgspec.Struct):
-    result: _Result = msgspec.field(default_factory=_Result)
 
 
 class Answers:
@@ -52,24 +34,10 @@ class Answers:
             raise ConfigError(f"The answers in {path} must be a list, or an object with the answers by key")
         self._by_key: dict[str, Any] = given if isinstance(given, dict) else {}
         self._in_order = deque(given if isinstance(given, list) else [])
-        self._keys: dict[bytes, str] = {}
 
-    def overhear(self, sent: bool, data: bytes, head: Head | None) -> None:
-        """Learn the keys of questions from a message of the server."""
-        if sent or b'"inputRequests"' not in data:
-            return
-        try:
-            asked = msgspec.json.decode(data, type=_Asked).result.input_requests
-            for key, question in asked.items():
-                shape = _SHAPES.get(question.method)
-                if shape is not None:
-                    self._keys[msgspec.json.encode(msgspec.convert(question.params, shape))] = key
-        except (msgspec.MsgspecError, RecursionError, ValueError):
-            pass  # whoever reads the message says what is wrong with it
-
-    def form(self, params: ElicitParams) -> ElicitResult | None:
+    def form(self, params: ElicitParams, key: str | None) -> ElicitResult | None:
         """The answer to a form or a page to visit; None where the file has none."""
-        found, answer = self._found(params, params.message)
+        found, answer = self._found(key, params.message)
         if not found:
             return None
         result = _action(answer)
@@ -84,11 +52,11 @@ class Answers:
                 raise ConfigError(f"{self._about(params.message)}: {wrong}") from None
         return result
 
-    def sample(self, params: CreateMessageParams) -> CreateMessageResult | None:
+    def sample(self, params: CreateMessageParams, key: str | None) -> CreateMessageResult | None:
         """The answer that stands for a model's; None where the file has none."""
         last = params.messages[-1].content if params.messages else None
         text = last.text if isinstance(last, TextContent) else ""
-        found, answer = self._found(params, text)
+        found, answer = self._found(key, text)
         if not found:
             return None
         if isinstance(answer, str):
@@ -102,12 +70,12 @@ class Answers:
         """The error for a question that the file does not answer."""
         return ConfigError(f"{self._path} has no answer to {message!r}")
 
-    def _found(self, params: Any, message: str) -> tuple[bool, Any]:
+    def _found(self, key: str | None, message: str) -> tuple[bool, Any]:
         if self._in_order:
             return True, self._in_order.popleft()
-        for key in (self._keys.get(msgspec.json.encode(params)), message):
-            if key is not None and key in self._by_key:
-                return True, self._by_key[key]
+        for name in (key, message):
+            if name is not None and name in self._by_key:
+                return True, self._by_key[name]
         return False, None
 
     def _about(self, message: str) -> str:

@@ -19,7 +19,6 @@ from bascule.late import late
 
 if TYPE_CHECKING:
     from bascule.client.client import Client
-    from bascule.engine.connection import OnWire
 
 _HEADER = re.compile(r"\s*(?P<name>[^:=\s]+)\s*[:=]\s*(?P<value>.*)", re.DOTALL)
 _VARIABLE = re.compile(r"(?P<name>[^=]+)=(?P<value>.*)", re.DOTALL)
@@ -125,36 +124,22 @@ async def connected(aimed: Aim, options: Options, **more: Any) -> "AsyncIterator
         yield client
 
 
-def client_of(aimed: Aim, options: Options, aside: Aside, listeners: "Sequence[OnWire]" = (), **more: Any) -> "Client":
-    """A client of the server that is meant, not yet connected. `listeners` see the wire; `more` is for the Client."""
+def client_of(aimed: Aim, options: Options, aside: Aside, **more: Any) -> "Client":
+    """A client of the server that is meant, not yet connected; `more` is for the Client."""
     if options.timeout <= 0:
         raise ConfigError("--timeout takes a number of seconds above 0")
     if options.env and aimed.command is None:
         raise ConfigError("--env is for a command after --")
     logs.for_client(options.debug)
-    if options.trace:
-        listeners = [*listeners, late("bascule.cli.trace:Trace")(aside).show]
     client: Client = late("bascule.client.client:Client")(
         _target(aimed, options),
         era=options.era,
         headers=dict(_pair(_HEADER, header, "--header") for header in options.header) or None,
         env=dict(_pair(_VARIABLE, entry, "--env") for entry in options.env) or None,
-        on_wire=_all(listeners),
+        on_wire=late("bascule.cli.trace:Trace")(aside).show if options.trace else None,
         **more,
     )
     return client
-
-
-def _all(listeners: "Sequence[OnWire]") -> "OnWire | None":
-    """One listener for all of them, None where there is none."""
-    if len(listeners) < 2:
-        return listeners[0] if listeners else None
-
-    def each(sent: bool, data: bytes, head: Any) -> None:
-        for listener in listeners:
-            listener(sent, data, head)
-
-    return each
 
 
 def _target(aimed: Aim, options: Options) -> Any:

@@ -19,7 +19,7 @@ from bascule.cli.connection import Aim, WorkOptions, client_of
 from bascule.cli.interview import Interview
 from bascule.cli.keyboard import Keyboard
 from bascule.client.client import Client
-from bascule.engine.connection import OnWire
+from bascule.client.inputs import Asked
 from bascule.errors import BasculeError, CallTimedOut, ConfigError, Declined, MCPError
 from bascule.wire.inputs import CreateMessageParams, CreateMessageResult, ElicitParams, ElicitResult, Root
 from bascule.wire.notices import LogMessageParams
@@ -52,11 +52,6 @@ class Dialogue:
         able = self._answers is not None or self._interview is not None
         return {"timeout": timeout, **({"on_elicit": self._elicit, "on_sample": self._sample} if able else {})}
 
-    @property
-    def listeners(self) -> list[OnWire]:
-        """Who wants to see the wire."""
-        return [] if self._answers is None else [self._answers.overhear]
-
     def meet(self, server: str) -> None:
         """Know who asks, by the name that the server gives itself and the target that the user has typed."""
         self._who = f"{server} ({self._who})"
@@ -80,9 +75,9 @@ class Dialogue:
             raise self._fault
         return result
 
-    async def _elicit(self, params: ElicitParams) -> ElicitResult:
+    async def _elicit(self, params: ElicitParams, asked: Asked) -> ElicitResult:
         async with self._taking_turns():
-            found = None if self._answers is None else self._answers.form(params)
+            found = None if self._answers is None else self._answers.form(params, asked.key)
             if found is not None:
                 return found
             if self._interview is None:
@@ -90,9 +85,9 @@ class Dialogue:
             ask = self._interview.visit if params.mode == "url" else self._interview.form
             return await ask(self._who, params)
 
-    async def _sample(self, params: CreateMessageParams) -> CreateMessageResult:
+    async def _sample(self, params: CreateMessageParams, asked: Asked) -> CreateMessageResult:
         async with self._taking_turns():
-            found = None if self._answers is None else self._answers.sample(params)
+            found = None if self._answers is None else self._answers.sample(params, asked.key)
             if found is None and self._interview is None:
                 raise self._unanswered("a question for a model")
             if found is None and self._interview is not None:
@@ -134,9 +129,7 @@ async def conversing(aimed: Aim, options: WorkOptions, aside: Aside) -> AsyncIte
     interview = Interview(aside, Keyboard(sys.stdin.fileno())) if at_terminal else None
     roots = [_root(folder) for folder in options.root]
     dialogue = Dialogue(aimed.shown, options.timeout, answers, interview)
-    client = client_of(
-        aimed, options, aside, dialogue.listeners, on_log=_logger(aside), on_roots=roots or None, **dialogue.options
-    )
+    client = client_of(aimed, options, aside, on_log=_logger(aside), on_roots=roots or None, **dialogue.options)
     async with AsyncExitStack() as stack:
         await dialogue.wait(stack.enter_async_context(client))
         if client.server is not None:

@@ -1,7 +1,6 @@
 """`bascule subscribe`: print each change of a server's lists and resources as it is told, until Ctrl-C."""
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -66,12 +65,12 @@ class _Listener:
         uris = list(self._aimed.words)
         async with connected(self._aimed, options) as client:
             lists = _checked(client, self._lists, uris)
-            self.listening = True
-            self._screen.remark(f"Listening for changes of {', '.join([*map(_of, lists), *uris])}; Ctrl-C ends it")
-            changes: Any = client.subscribe(
+            async with client.subscribe(
                 uris, tools="tools" in lists, prompts="prompts" in lists, resource_list="resources" in lists
-            )
-            async with aclosing(changes):
+            ) as changes:
+                self.listening = True
+                told = ", ".join([*map(_of, lists), *uris])
+                self._screen.remark(f"Listening for changes of {told}; Ctrl-C ends it")
                 async for change in changes:
                     self._show(change, options)
                     if self._left is not None:

@@ -2,6 +2,7 @@
 
 One client has one set of credentials, so what it keeps belongs to one authorization context, whether the server calls
 it private or public. Bounded; the least lately used goes first. A notice that something has changed ends its keeping.
+Answers are kept as bytes and read anew each time: whoever gets one may change it, and changes nobody else's.
 Source: specification 2026-07-28, server/utilities/caching.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bascule.wire.jsonrpc import encode
 from bascule.wire.notices import PROMPTS_CHANGED, RESOURCE_UPDATED, RESOURCES_CHANGED, TOOLS_CHANGED
 from bascule.wire.results import CacheableResult
 
@@ -30,7 +32,8 @@ _LISTS = {
 
 class _Entry(NamedTuple):
     until: float
-    result: Any
+    kind: type[CacheableResult]
+    data: bytes
 
 
 class ResponseCache:
@@ -46,7 +49,7 @@ class ResponseCache:
         return len(self._entries)
 
     def get(self, method: str, params: Mapping[str, Any]) -> Any:
-        """The kept answer to a request, or None."""
+        """The kept answer to a request, one of the caller's own, or None."""
         if not self._entries:
             return None
         key = _key(method, params)
@@ -57,14 +60,15 @@ class ResponseCache:
             del self._entries[key]
             return None
         self._entries.move_to_end(key)
-        return found.result
+        return msgspec.json.decode(found.data, type=found.kind)
 
     def put(self, method: str, params: Mapping[str, Any], result: Any) -> None:
         """Keep an answer for as long as it says that it may be kept."""
         if not isinstance(result, CacheableResult) or not isinstance(result.ttl_ms, int) or result.ttl_ms <= 0:
             return
         key = _key(method, params)
-        self._entries[key] = _Entry(self._clock() + min(result.ttl_ms / 1000, LONGEST), result)
+        until = self._clock() + min(result.ttl_ms / 1000, LONGEST)
+        self._entries[key] = _Entry(until, type(result), encode(result))
         self._entries.move_to_end(key)
         if len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)

@@ -14,12 +14,12 @@ from typing import Any, Self, TypeVar, overload
 from msgspec import UNSET
 
 from bascule.client.cache import ResponseCache
-from bascule.client.connect import Target, opener
+from bascule.client.connect import Front, Target, opener
 from bascule.client.inputs import Inputs, OnElicit, OnRoots, OnSample
 from bascule.client.outputs import KnownTools
 from bascule.client.outputs import into as made_into
 from bascule.client.session import RETRIES, Session
-from bascule.client.subscriptions import Change, Wanted, subscribe
+from bascule.client.subscriptions import Subscription, Wanted
 from bascule.engine.answers import ToolsPage
 from bascule.engine.connection import EraName, Introduction, OnWire
 from bascule.errors import HeaderMismatch, MCPError
@@ -71,13 +71,14 @@ class Client:
         reads, tools that say so) is repeated up to `retries` times.
         `on_log` gets the server's log messages, `on_notice` the method and parameters of its other notifications; both
         may be async. `on_elicit`, `on_sample` and `on_roots` answer what the server asks while it works on a call, and
-        declare that this client can. `on_wire` is shown every message that passes, with all its secrets. Raises
+        declare that this client can; one that takes a further argument is given Asked: which server, key and request.
+        `on_wire` is shown every message that passes, with all its secrets. Raises
         TypeError for what is no target, ConfigError for one that cannot be used as written.
         """
         if era not in {None, "modern", "legacy"}:
             raise ValueError(f"era must be 'modern', 'legacy' or None, not {era!r}")
         openers = opener(target, headers=headers, env=env, cwd=cwd, on_wire=on_wire)
-        inputs = Inputs(on_elicit, on_sample, on_roots)
+        inputs = Inputs(on_elicit, on_sample, on_roots, self._server_name)
         introduction = Introduction(Implementation(name, version), inputs.capabilities())
         self._inbox = Inbox(on_log, on_notice, inputs)
         self._session = Session(openers, introduction, self._inbox, inputs, era=era, timeout=timeout, retries=retries)
@@ -112,6 +113,15 @@ class Client:
         """What the server wants its users, or their models, to know."""
         return self._session.greeting.instructions
 
+    def through(self, front: Front) -> Self:
+        """This client, not yet connected, with something between it and its server: `front` is given each stream of
+        messages when it is opened, and gives back the stream to use instead.
+
+        For servers in memory and commands. Raises ConfigError for a URL, RuntimeError for a client that is connected.
+        """
+        self._session.through(front)
+        return self
+
     async def __aenter__(self) -> Self:
         """Connect and greet. Raises ConnectionLost, CallTimedOut, or MCPError where the server refuses."""
         if self._session.is_open:
@@ -124,41 +134,41 @@ class Client:
     ) -> None:
         await self._session.close()
 
-    async def list_tools(self) -> list[Tool]:
-        """All tools, from as many pages as there are."""
-        return await self._list("tools/list", "tools")
+    async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:  # noqa: ASYNC109
+        """All tools, from as many pages as there are; `timeout` (seconds) replaces the client's, for each page."""
+        return await self._list("tools/list", "tools", timeout)
 
-    async def list_resources(self) -> list[Resource]:
+    async def list_resources(self, *, timeout: float | None = None) -> list[Resource]:  # noqa: ASYNC109
         """All resources with a fixed URI."""
-        return await self._list("resources/list", "resources")
+        return await self._list("resources/list", "resources", timeout)
 
-    async def list_resource_templates(self) -> list[ResourceTemplate]:
+    async def list_resource_templates(self, *, timeout: float | None = None) -> list[ResourceTemplate]:  # noqa: ASYNC109
         """All templates of resources."""
-        return await self._list("resources/templates/list", "resource_templates")
+        return await self._list("resources/templates/list", "resource_templates", timeout)
 
-    async def list_prompts(self) -> list[Prompt]:
+    async def list_prompts(self, *, timeout: float | None = None) -> list[Prompt]:  # noqa: ASYNC109
         """All prompts."""
-        return await self._list("prompts/list", "prompts")
+        return await self._list("prompts/list", "prompts", timeout)
 
-    def iter_tools(self) -> AsyncIterator[Tool]:
+    def iter_tools(self, *, timeout: float | None = None) -> AsyncIterator[Tool]:
         """The tools one by one; further pages are asked for as they are needed."""
-        return self._each("tools/list", "tools")
+        return self._each("tools/list", "tools", timeout)
 
-    def iter_resources(self) -> AsyncIterator[Resource]:
+    def iter_resources(self, *, timeout: float | None = None) -> AsyncIterator[Resource]:
         """The resources one by one."""
-        return self._each("resources/list", "resources")
+        return self._each("resources/list", "resources", timeout)
 
-    def iter_resource_templates(self) -> AsyncIterator[ResourceTemplate]:
+    def iter_resource_templates(self, *, timeout: float | None = None) -> AsyncIterator[ResourceTemplate]:
         """The templates one by one."""
-        return self._each("resources/templates/list", "resource_templates")
+        return self._each("resources/templates/list", "resource_templates", timeout)
 
-    def iter_prompts(self) -> AsyncIterator[Prompt]:
+    def iter_prompts(self, *, timeout: float | None = None) -> AsyncIterator[Prompt]:
         """The prompts one by one."""
-        return self._each("prompts/list", "prompts")
+        return self._each("prompts/list", "prompts", timeout)
 
-    async def list_page(self, method: str, cursor: str | None = None) -> Any:
+    async def list_page(self, method: str, cursor: str | None = None, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """One page of a list (`tools/list`, …), with its `next_cursor`, None on the last."""
-        return await self._kept(method, {} if cursor is None else {"cursor": cursor})
+        return await self._kept(method, {} if cursor is None else {"cursor": cursor}, timeout)
 
     @overload
     async def call_tool(
@@ -236,17 +246,23 @@ class Client:
             result.structured_content = None
         return result
 
-    async def read_resource(self, uri: str) -> ReadResourceResult:
-        """Read a resource."""
-        result: ReadResourceResult = await self._kept("resources/read", {"uri": uri})
+    async def read_resource(self, uri: str, *, timeout: float | None = None) -> ReadResourceResult:  # noqa: ASYNC109
+        """Read a resource; `timeout` (seconds, `math.inf` for no limit) replaces the client's."""
+        result: ReadResourceResult = await self._kept("resources/read", {"uri": uri}, timeout)
         return result
 
-    async def get_prompt(self, name: str, arguments: Mapping[str, str] | None = None) -> GetPromptResult:
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> GetPromptResult:
         """Render a prompt."""
         params: dict[str, Any] = {"name": name}
         if arguments is not None:
             params["arguments"] = arguments
-        result: GetPromptResult = await self._session.call("prompts/get", params)
+        result: GetPromptResult = await self._session.call("prompts/get", params, timeout)
         return result
 
     async def complete(
@@ -257,13 +273,14 @@ class Client:
         prompt: str | None = None,
         resource: str | None = None,
         given: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> Completion:
         """Suggestions for an argument of a prompt, or a variable of a resource template; `given` are the others."""
         ref = {"type": "ref/resource", "uri": resource} if prompt is None else {"type": "ref/prompt", "name": prompt}
         params: dict[str, Any] = {"ref": ref, "argument": {"name": argument, "value": value}}
         if given:
             params["context"] = {"arguments": dict(given)}
-        result: CompleteResult = await self._session.call("completion/complete", params)
+        result: CompleteResult = await self._session.call("completion/complete", params, timeout)
         return result.completion
 
     def subscribe(
@@ -274,29 +291,38 @@ class Client:
         prompts: bool = False,
         resource_list: bool = False,
         tasks: Sequence[str] = (),
-    ) -> AsyncIterator[Change]:
+        timeout: float | None = None,
+    ) -> Subscription:
         """What changes from now on: resources by URI, the lists of tools, prompts and resources, tasks by id.
 
-        Goes on after an interruption, with what may have been missed. Ends with the client, or when the iterator is
-        closed (`contextlib.aclosing`). Raises MCPError where the server refuses.
+        Read it with `async for`. As an `async with` it waits until the server has agreed, for `timeout` seconds (the
+        client's without, `math.inf` for no limit), and ends in the end. It goes on after an interruption, with what may
+        have been missed. Raises MCPError where the server refuses.
         """
         wanted = Wanted(tuple(resources), tools, prompts, resource_list, tuple(tasks))
-        return subscribe(self._session, self._inbox, wanted)
+        return Subscription(self._session, self._inbox, wanted, self._session.seconds(timeout))
 
     async def forget(self) -> None:
         """Ask the server again for what it allowed to keep."""
         self._cache.clear()
 
-    async def request(self, method: str, params: Mapping[str, Any] | None = None, *, safe: bool = False) -> Any:
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        safe: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Any:
         """Any request, of an extension for instance; its result as it came, or as a struct where the method is known.
 
         `safe` says that it may be repeated.
         """
-        return await self._session.call(method, params or {}, safe=safe)
+        return await self._session.call(method, params or {}, timeout, safe=safe)
 
-    async def ping(self) -> None:
+    async def ping(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Return when the server has answered; in the modern era, which has no ping, a discovery stands in for it."""
-        await self._session.call("server/discover" if self.era == "modern" else "ping", {})
+        await self._session.call("server/discover" if self.era == "modern" else "ping", {}, timeout)
 
     async def set_log_level(self, level: LogLevel) -> None:
         """Ask for log messages of this level and above; in the modern era the wish goes with every later request."""
@@ -304,15 +330,19 @@ class Client:
             await self._session.call("logging/setLevel", {"level": level})
         self._session.log_level = level
 
-    async def _list(self, method: str, items: str) -> list[Any]:
-        return [one async for one in self._each(method, items)]
+    def _server_name(self) -> str | None:
+        server = self.server if self._session.is_open else None
+        return None if server is None else server.name
 
-    async def _each(self, method: str, items: str) -> AsyncIterator[Any]:
+    async def _list(self, method: str, items: str, seconds: float | None) -> list[Any]:
+        return [one async for one in self._each(method, items, seconds)]
+
+    async def _each(self, method: str, items: str, seconds: float | None) -> AsyncIterator[Any]:
         """The members of a list, page by page."""
         params: dict[str, Any] = {}
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
-            page = await self._kept(method, params)
+            page = await self._kept(method, params, seconds)
             for one in getattr(page, items):
                 yield one
             cursor = page.next_cursor
@@ -324,12 +354,12 @@ class Client:
             params = {"cursor": cursor}
         raise MCPError(f"The server's answers to {method} do not end: {MAX_PAGES} pages came")
 
-    async def _kept(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def _kept(self, method: str, params: Mapping[str, Any], seconds: float | None) -> Any:
         """The answer to a request, from the cache where the server has allowed that."""
         found = self._cache.get(method, params)
         if found is None:
             seen = self._cache.changes
-            found = await self._session.call(method, params)
+            found = await self._session.call(method, params, seconds)
             if isinstance(found, ToolsPage):
                 self._tools.learn(found.tools)
             if seen == self._cache.changes:

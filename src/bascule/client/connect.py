@@ -7,7 +7,7 @@ for no other.
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -41,17 +41,42 @@ class StdioCommand(Struct, frozen=True):
 Target = Application | StdioCommand | str | os.PathLike[str] | Sequence[str] | Mapping[str, Any] | Entry
 
 
+Front = Callable[[Stream], Stream]
+"""Something to put in front of a stream: is given the stream, and gives back what takes its place."""
+
+
 class Openers(NamedTuple):
     """How to connect to a target, and how to one that knows only an older transport, where there is one."""
 
     first: "Opener"
     older: "Opener | None" = None
 
+    def through(self, front: Front) -> "Openers":
+        """The same with something in front of each stream. Raises ConfigError where messages are no stream."""
+        if not isinstance(self.first, OverStream):
+            raise ConfigError("Nothing can be put in front of a URL: that is for servers in memory and commands")
+        return Openers(self.first.through(front))
+
 
 class Opener(Protocol):
     """Makes a connection that reads into an inbox; it is not started yet."""
 
     def __call__(self, inbox: Inbox) -> Connection: ...
+
+
+class OverStream:
+    """An Opener whose connections speak over a byte stream."""
+
+    def __init__(self, stream: Callable[[], Stream]) -> None:
+        self._stream = stream
+
+    def __call__(self, inbox: Inbox) -> Connection:
+        """A connection over a new stream."""
+        return Caller(self._stream(), inbox)
+
+    def through(self, front: Front | None) -> "OverStream":
+        """The same with something in front of the stream."""
+        return self if front is None else OverStream(lambda: front(self._stream()))
 
 
 def opener(
@@ -67,6 +92,7 @@ def opener(
     `on_wire` is shown every message. Raises TypeError for what is no target, ConfigError for a URL, header or
     command that cannot be used.
     """
+    watch: Front | None = None if on_wire is None else lambda stream: WatchedStream(stream, on_wire)
     if isinstance(target, Mapping):
         target = read_entry(target)
     if isinstance(target, Entry):
@@ -74,8 +100,10 @@ def opener(
         target = target.url or StdioCommand(target.command, target.args, target.env, target.cwd)
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         connection = late("bascule.transports.http_client:HttpConnection")
-        older = _over(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {}), on_wire)
-        return Openers(lambda inbox: connection(target, inbox, headers=headers, on_wire=on_wire), older)
+        older = OverStream(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {})).through(
+            watch
+        )
+        return Openers(lambda inbox: connection(target, inbox, headers=headers, on_wire=on_wire), older.through(watch))
     if headers:
         raise ConfigError("Headers go with HTTP requests: they are of no use for a target that is not a URL")
     command = _command(target)
@@ -84,23 +112,15 @@ def opener(
         words = [command.command, *command.args]
         stream = late("bascule.transports.spawn:SpawnStream")
         place = cwd if cwd is not None else command.cwd
-        return Openers(_over(lambda: stream(words, env=own, cwd=place), on_wire))
+        return Openers(OverStream(lambda: stream(words, env=own, cwd=place)).through(watch))
     if isinstance(target, Application):
         memory = late("bascule.transports.memory:connect")
-        return Openers(_over(lambda: memory(target, _make_seal()), on_wire))
+        return Openers(OverStream(lambda: memory(target, _make_seal())).through(watch))
     raise TypeError(
         f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
         "http:// or https://, a command (text, a list of words, or StdioCommand), the path of a Python file, or an "
         "entry of an mcpServers file"
     )
-
-
-def _over(stream: Any, on_wire: OnWire | None) -> Opener:
-    def connect(inbox: Inbox) -> Connection:
-        opened: Stream = stream()
-        return Caller(opened if on_wire is None else WatchedStream(opened, on_wire), inbox)
-
-    return connect
 
 
 def _make_seal() -> MakeSeal:

@@ -1,16 +1,18 @@
 """Input handlers: who answers what a server asks while it works on a call. One table for both eras.
 
 Knows the shapes of questions and answers; does not know how they travel. A handler that raises refuses the question.
+One that takes an argument more than the question is told where that comes from; which it is, is seen once, when given.
 Source: specification 2026-07-28, basic/patterns/mrtr; client/elicitation, client/sampling, client/roots.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from inspect import isawaitable
-from typing import Any, TypeVar
+from inspect import Parameter, isawaitable, signature
+from typing import Any
 
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from bascule.errors import InvalidParams, MethodNotFound
 from bascule.wire.inputs import (
@@ -27,37 +29,68 @@ from bascule.wire.inputs import (
 )
 from bascule.wire.requests import ClientCapabilities
 
-T = TypeVar("T")
 
-OnElicit = Callable[[ElicitParams], Awaitable[ElicitResult] | ElicitResult]
-OnSample = Callable[[CreateMessageParams], Awaitable[CreateMessageResult] | CreateMessageResult]
-OnRoots = Callable[[], Awaitable[Sequence[Root]] | Sequence[Root]] | Sequence[Root]
+class Asked(Struct, frozen=True):
+    """Where a question comes from.
+
+    `server`: the server's name; its name in the list, where it is one of many. `key`: what the server calls the
+    question. `method` and `name`: the request that cannot go on without an answer, such as `tools/call`, and the tool
+    or prompt or the URI in it. In the handshake era questions have no key and belong to no request: there the last
+    three are None.
+    """
+
+    server: str | None = None
+    key: str | None = None
+    method: str | None = None
+    name: str | None = None
+
+
+OnElicit = (
+    Callable[[ElicitParams], Awaitable[ElicitResult] | ElicitResult]
+    | Callable[[ElicitParams, Asked], Awaitable[ElicitResult] | ElicitResult]
+)
+OnSample = (
+    Callable[[CreateMessageParams], Awaitable[CreateMessageResult] | CreateMessageResult]
+    | Callable[[CreateMessageParams, Asked], Awaitable[CreateMessageResult] | CreateMessageResult]
+)
+OnRoots = (
+    Callable[[], Awaitable[Sequence[Root]] | Sequence[Root]]
+    | Callable[[Asked], Awaitable[Sequence[Root]] | Sequence[Root]]
+    | Sequence[Root]
+)
+
+Handler = Callable[..., Any]
+"""A handler that takes the question, where there is one, and Asked."""
 
 _decode_elicit = msgspec.json.Decoder(ElicitParams).decode
 _decode_sample = msgspec.json.Decoder(CreateMessageParams).decode
 
 
 class Inputs:
-    """The handlers of one client, and what they let it declare."""
+    """The handlers of one client, and what they let it declare. `server` tells its name, once that is known."""
 
-    def __init__(self, on_elicit: OnElicit | None, on_sample: OnSample | None, on_roots: OnRoots | None) -> None:
-        self._on_elicit = on_elicit
-        self._on_sample = on_sample
-        self._on_roots = on_roots
-        self._methods: dict[str, Callable[[Raw], Awaitable[Any]]] = {}
+    def __init__(
+        self,
+        on_elicit: OnElicit | None,
+        on_sample: OnSample | None,
+        on_roots: OnRoots | None,
+        server: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._server = server
+        self._methods: dict[str, Callable[[Raw, Asked], Awaitable[Any]]] = {}
         if on_elicit is not None:
-            self._methods[ELICIT] = self._elicit
+            self._methods[ELICIT] = _asking(_decode_elicit, told(on_elicit, 1))
         if on_sample is not None:
-            self._methods[SAMPLE] = self._sample
+            self._methods[SAMPLE] = _asking(_decode_sample, told(on_sample, 1))
         if on_roots is not None:
-            self._methods[ROOTS] = self._roots
+            self._methods[ROOTS] = _listing(on_roots)
 
     def capabilities(self) -> ClientCapabilities:
         """What a client with these handlers can do."""
         return ClientCapabilities(
-            elicitation=None if self._on_elicit is None else {"form": {}, "url": {}},
-            sampling=None if self._on_sample is None else {"tools": {}},
-            roots=None if self._on_roots is None else {},
+            elicitation={"form": {}, "url": {}} if self.knows(ELICIT) else None,
+            sampling={"tools": {}} if self.knows(SAMPLE) else None,
+            roots={} if self.knows(ROOTS) else None,
         )
 
     @property
@@ -69,42 +102,79 @@ class Inputs:
         """Whether somebody answers this."""
         return method in self._methods
 
-    async def answer(self, method: str, params: Raw | UnsetType) -> Any:
+    async def answer(self, method: str, params: Raw | UnsetType, asked: Asked | None = None) -> Any:
         """The answer to one question. Raises MethodNotFound, InvalidParams, and what the handler raises."""
         handler = self._methods.get(method)
         if handler is None:
             raise MethodNotFound(f"This client has no method {method}")
         try:
-            return await handler(Raw(b"{}") if isinstance(params, UnsetType) else params)
+            given = Raw(b"{}") if isinstance(params, UnsetType) else params
+            return await handler(given, asked or Asked(self._server()))
         except msgspec.MsgspecError as wrong:
             raise InvalidParams(f"Invalid params: {wrong}") from None
 
-    async def answer_round(self, asked: InputRequiredResult) -> dict[str, Any]:
+    async def answer_round(self, wanted: InputRequiredResult, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """What to add to the parameters of a request that was asked back: answers by key, and the state as it is."""
         added: dict[str, Any] = {}
-        if not isinstance(asked.input_requests, UnsetType):
-            requests: Mapping[str, Any] = asked.input_requests
-            answers = await asyncio.gather(*(self.answer(one.method, _raw(one.params)) for one in requests.values()))
+        if not isinstance(wanted.input_requests, UnsetType):
+            requests: Mapping[str, Any] = wanted.input_requests
+            server, name = self._server(), params.get("name", params.get("uri"))
+            answers = await asyncio.gather(
+                *(
+                    self.answer(one.method, _raw(one.params), Asked(server, key, method, name))
+                    for key, one in requests.items()
+                )
+            )
             added["inputResponses"] = dict(zip(requests, answers, strict=True))
-        if not isinstance(asked.request_state, UnsetType):
-            added["requestState"] = asked.request_state
+        if not isinstance(wanted.request_state, UnsetType):
+            added["requestState"] = wanted.request_state
         return added
 
-    async def _elicit(self, params: Raw) -> Any:
-        return await _called(self._on_elicit, _decode_elicit(params))
 
-    async def _sample(self, params: Raw) -> Any:
-        return await _called(self._on_sample, _decode_sample(params))
+def told(handler: Callable[..., Any], questions: int) -> Handler:
+    """The handler as one that takes Asked after its `questions` arguments, whether it wants that or not.
 
-    async def _roots(self, params: Raw) -> ListRootsResult:
-        given = self._on_roots
-        return ListRootsResult(list(await _called(given) if callable(given) else given or ()))
+    It is wanted where one more positional argument has no default.
+    """
+    try:
+        taken = signature(handler).parameters.values()
+    except (TypeError, ValueError):  # some of those written in C do not say
+        taken = ()  # type: ignore[assignment]
+    places = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    if sum(one.kind in places and one.default is Parameter.empty for one in taken) > questions:
+        return handler
+    return lambda *arguments: handler(*arguments[:questions])
+
+
+def of_server(handler: Any, questions: int, server: str) -> Any:
+    """The handler, told another name of the server; what is no function stays as it is."""
+    if not callable(handler):
+        return handler
+    full = told(handler, questions)
+    if questions:
+        return lambda question, asked: full(question, replace(asked, server=server))
+    return lambda asked: full(replace(asked, server=server))
+
+
+def _asking(decode: Callable[[Raw], Any], handler: Handler) -> Callable[[Raw, Asked], Awaitable[Any]]:
+    async def answer(params: Raw, asked: Asked) -> Any:
+        return await _given(handler(decode(params), asked))
+
+    return answer
+
+
+def _listing(on_roots: OnRoots) -> Callable[[Raw, Asked], Awaitable[ListRootsResult]]:
+    handler = told(on_roots, 0) if callable(on_roots) else lambda asked: on_roots
+
+    async def answer(params: Raw, asked: Asked) -> ListRootsResult:
+        return ListRootsResult(list(await _given(handler(asked)) or ()))
+
+    return answer
 
 
 def _raw(params: Any) -> Raw | UnsetType:
     return params if isinstance(params, UnsetType) else Raw(msgspec.json.encode(params))
 
 
-async def _called(handler: Any, *arguments: Any) -> Any:
-    given = handler(*arguments)
-    return await given if isawaitable(given) else given
+async def _given(answer: Any) -> Any:
+    return await answer if isawaitable(answer) else answer

@@ -15,9 +15,10 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from bascule.client.client import TIMEOUT, Client, OnLog, OnNotice, OnProgress
-from bascule.client.inputs import OnElicit, OnRoots, OnSample
+from bascule.client.inputs import OnElicit, OnRoots, OnSample, of_server
 from bascule.client.placeholders import Placeholders
 from bascule.client.servers_file import Listed, is_document, read_document, read_entries, read_file, workspace_of
+from bascule.client.session import RETRIES
 from bascule.client.tool_names import joined_names
 from bascule.engine.connection import EraName
 from bascule.errors import ConfigError, ConnectionLost, MCPError, MethodNotFound, ServerUnavailable
@@ -41,6 +42,7 @@ class Clients(Mapping[str, Client]):
         name: str = "bascule",
         version: str = VERSION,
         timeout: float | None = TIMEOUT,
+        retries: int = RETRIES,
         on_log: OnLog | None = None,
         on_notice: OnNotice | None = None,
         on_elicit: OnElicit | None = None,
@@ -53,10 +55,9 @@ class Clients(Mapping[str, Client]):
         `inputs` are the values of `${input:id}`, `workspace` is the folder that `${workspaceFolder}` names (the current
         one by default). The rest is as for `Client`, and holds for every server.
         """
-        options = {"era": era, "name": name, "version": version, "timeout": timeout}
+        options = {"era": era, "name": name, "version": version, "timeout": timeout, "retries": retries}
         handlers = {"on_log": on_log, "on_notice": on_notice}
-        answers = {"on_elicit": on_elicit, "on_sample": on_sample, "on_roots": on_roots}
-        make: Any = partial(Client, **options, **handlers, **answers)  # type: ignore[arg-type]
+        make: Any = partial(Client, **options, **handlers)  # type: ignore[arg-type]
         listed = servers if isinstance(servers, Listed) else _listed(servers, workspace, inputs)
         self._strict = strict
         self._disabled = frozenset(listed.disabled)
@@ -64,7 +65,12 @@ class Clients(Mapping[str, Client]):
         self._clients: dict[str, Client] = {}
         for each, target in listed.targets.items():
             try:
-                self._clients[each] = make(target)
+                self._clients[each] = make(
+                    target,
+                    on_elicit=of_server(on_elicit, 1, each),
+                    on_sample=of_server(on_sample, 1, each),
+                    on_roots=of_server(on_roots, 0, each),
+                )
             except (ConfigError, TypeError) as wrong:
                 self._faults[each] = wrong
         self._failures = dict(self._faults)
@@ -83,6 +89,7 @@ class Clients(Mapping[str, Client]):
         name: str = "bascule",
         version: str = VERSION,
         timeout: float | None = TIMEOUT,
+        retries: int = RETRIES,
         on_log: OnLog | None = None,
         on_notice: OnNotice | None = None,
         on_elicit: OnElicit | None = None,
@@ -103,6 +110,7 @@ class Clients(Mapping[str, Client]):
             name=name,
             version=version,
             timeout=timeout,
+            retries=retries,
             on_log=on_log,
             on_notice=on_notice,
             on_elicit=on_elicit,

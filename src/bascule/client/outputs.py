@@ -15,7 +15,8 @@ import msgspec
 from bascule.errors import DeclarationError, MCPError, ToolError
 from bascule.late import late
 from bascule.wire.content import TextContent
-from bascule.wire.tools import CallToolResult, JSONSchema, Tool
+from bascule.wire.jsonrpc import encode
+from bascule.wire.tools import CallToolResult, Tool
 
 T = TypeVar("T")
 
@@ -29,13 +30,13 @@ class KnownTools:
     """What the tools that a server has listed say of themselves."""
 
     def __init__(self) -> None:
-        self._given: dict[str, JSONSchema] = {}
+        self._given: dict[str, bytes] = {}
         self._ready: dict[str, Any] = {}
         self.repeatable: set[str] = set()
         """Those that may be called twice: they say that they read only, or that once more changes nothing."""
 
     def learn(self, tools: Iterable[Tool]) -> None:
-        """Believe this of these tools from now on."""
+        """Believe this of these tools from now on, whatever is done to them later."""
         for tool in tools:
             self.repeatable.discard(tool.name)
             self._given.pop(tool.name, None)
@@ -44,7 +45,7 @@ class KnownTools:
             if hints is not None and (hints.read_only_hint or hints.idempotent_hint):
                 self.repeatable.add(tool.name)
             if isinstance(tool.output_schema, dict):
-                self._given[tool.name] = tool.output_schema
+                self._given[tool.name] = encode(tool.output_schema)
 
     def check(self, name: str, result: CallToolResult) -> None:
         """Raise MCPError for a result that does not fit the schema its tool was listed with; a failure need not."""
@@ -65,12 +66,12 @@ class KnownTools:
         if not fits:
             raise MCPError(f"The server's result of the tool {name!r} does not fit the output schema of the tool")
 
-    def _schema(self, name: str, given: JSONSchema) -> Any:
+    def _schema(self, name: str, given: bytes) -> Any:
         """The schema, compiled; None for one that cannot be used."""
         if name not in self._ready:
             try:
                 self._ready[name] = late("bascule.checks.json_schema:RawSchema")(
-                    given, what=f"tool {name[:200]!r}", part="output schema", rooted=False
+                    msgspec.json.decode(given), what=f"tool {name[:200]!r}", part="output schema", rooted=False
                 )
             except DeclarationError as wrong:
                 log.warning("results are not checked: %s", wrong)

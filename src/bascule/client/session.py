@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from bascule.client.connect import Openers
+from bascule.client.connect import Front, Openers
 from bascule.client.greeting import greet
 from bascule.client.inputs import Inputs
 from bascule.client.telemetry import operation, session_ended
@@ -31,7 +31,7 @@ RETRIES = 2
 PAUSE = 0.25
 """Seconds before the first repetition."""
 
-_BUSY = frozenset({429, 502, 503, 504})
+BUSY = frozenset({429, 502, 503, 504})
 """HTTP statuses that say: not now."""
 
 _OLD = frozenset({400, 404, 405})
@@ -62,7 +62,8 @@ class Session:
         self._inputs = inputs
         self._era = era
         self._timeout = timeout
-        self._retries = retries
+        self.retries = retries
+        """How often what is safe to repeat is repeated."""
         self._anew = asyncio.Lock()
         self._connection: Connection | None = None
         self._greeting: Greeting | None = None
@@ -90,17 +91,27 @@ class Session:
             raise RuntimeError("This client is not connected: use it inside 'async with'")
         return self._greeting
 
+    def through(self, front: Front) -> None:
+        """Speak through this from now on. Raises ConfigError for a URL, RuntimeError where it is open already."""
+        if self.is_open:
+            raise RuntimeError("This client is connected already")
+        self._openers = self._openers.through(front)
+
     async def open(self) -> None:
         """Connect and greet. Raises ConnectionLost, CallTimedOut, or MCPError where the server refuses."""
         self._closed.clear()
         self._connection, self._greeting = await self._connected()
         self._opened = asyncio.get_running_loop().time()
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """Hear what the server says unasked, from now on."""
         self._inbox.unasked = True
         if self._connection is not None:
-            self._connection.listen()
+            await self._connection.listen()
+
+    def seconds(self, given: float | None) -> float | None:
+        """The time that an answer of the server has: `given`, or this session's; None for no limit."""
+        return self._timeout if given is None else None if math.isinf(given) else given
 
     async def until_closed(self) -> None:
         """Return when the session is closed."""
@@ -142,7 +153,7 @@ class Session:
         for _ in range(MAX_ROUNDS):
             if not isinstance(result, InputRequiredResult):
                 return result
-            added = await self._inputs.answer_round(result)
+            added = await self._inputs.answer_round(result, method, params)
             result = await self._sent(method, {**params, **added}, seconds, safe, (headers, begun))
         raise MCPError(f"The server asked back {MAX_ROUNDS} times and still did not answer {method}")
 
@@ -155,7 +166,7 @@ class Session:
         extras: Extras,
     ) -> Any:
         """One answer of the server, with what repetitions it takes."""
-        within = self._timeout if seconds is None else None if math.isinf(seconds) else seconds
+        within = self.seconds(seconds)
         clock = asyncio.get_running_loop().time
         deadline = None if within is None else clock() + within
         attempt, left = 0, within
@@ -172,13 +183,13 @@ class Session:
 
     def _pause_after(self, wrong: ConnectionLost | MCPError, attempt: int) -> float | None:
         """How long to wait before the next attempt; None where there must be none."""
-        if attempt >= self._retries or not self.is_open:
+        if attempt >= self.retries or not self.is_open:
             return None
         pause = pause_before(attempt, PAUSE)
         if isinstance(wrong, ConnectionLost):
             return pause
         asked = wrong.retry_after or 0.0
-        return asked + pause if wrong.status in _BUSY and asked <= LONGEST else None
+        return asked + pause if wrong.status in BUSY and asked <= LONGEST else None
 
     async def _once(self, method: str, params: Mapping[str, Any], within: float | None, extras: Extras) -> Any:
         if self._anew.locked():

@@ -86,8 +86,11 @@ class Connection(Protocol):
         """Send a notification."""
         ...
 
-    def listen(self) -> None:
-        """Hear what the server says unasked from now on, where that needs anything; once it was greeted."""
+    async def listen(self) -> None:
+        """Hear what the server says unasked from now on, where that needs anything; once it was greeted.
+
+        Returns when it is heard, or nearly as soon where the server leaves that open.
+        """
         ...
 
     async def close(self) -> None:

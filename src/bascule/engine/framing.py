@@ -9,8 +9,15 @@ from typing import NamedTuple
 
 from bascule.errors import ParseError
 
-TOO_LONG = b""
-"""Stands among the lines where one was longer than allowed; no line is ever empty, so nothing else looks like it."""
+HEAD_BYTES = 1024
+"""How much of a line that is too long is kept, to see what it was about."""
+
+
+class TooLong(bytes):
+    """Stands among the lines where one was longer than allowed: how it began."""
+
+    __slots__ = ()
+
 
 _BLANK = b" \t\r"
 _BOM = b"\xef\xbb\xbf"
@@ -30,7 +37,7 @@ class LineSplitter:
     def feed(self, chunk: bytes) -> list[bytes]:
         """The lines that `chunk` completes, in order, without newline and surrounding blanks; blank ones are left out.
 
-        A line that is too long becomes one TOO_LONG as soon as that is known; the rest of it is dropped unread.
+        A line that is too long becomes one TooLong as soon as that is known; the rest of it is dropped unread.
         """
         pieces = chunk.split(b"\n")
         rest = pieces.pop()
@@ -40,7 +47,7 @@ class LineSplitter:
         limit = self._limit
         for piece in pieces:
             if len(piece) > limit:
-                lines.append(TOO_LONG)
+                lines.append(self._head(piece))
             elif line := piece.strip(_BLANK):
                 lines.append(line)
         if rest and not self._skipping:
@@ -57,11 +64,14 @@ class LineSplitter:
 
     def _hold(self, piece: bytes, lines: list[bytes]) -> None:
         if len(self._held) + len(piece) > self._limit:
-            lines.append(TOO_LONG)
+            lines.append(self._head(bytes(self._held[:HEAD_BYTES]) + piece[:HEAD_BYTES]))
             self._held = bytearray()
             self._skipping = True
         else:
             self._held += piece
+
+    def _head(self, line: bytes) -> TooLong:
+        return TooLong(line[: min(HEAD_BYTES, self._limit)])
 
 
 class Event(NamedTuple):

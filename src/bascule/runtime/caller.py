@@ -79,7 +79,7 @@ class Caller:
         self._stream.write(encode(Request(method, outbound.params)))
         await self._stream.drain()
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """All comes on the one stream."""
 
     async def close(self) -> None:
@@ -94,6 +94,7 @@ class Caller:
 
     def _lose(self, cause: Exception | None) -> None:
         self._link.lose("The server closed the connection" if cause is None else str(cause))
+        self._inbox.tell_end()
 
     def _cancel(self, request_id: RequestId, reason: str) -> None:
         params: Any = CancelledParams(request_id, reason)

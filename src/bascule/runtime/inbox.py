@@ -13,10 +13,11 @@ from typing import Any, Protocol, cast
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from bascule.engine.framing import TOO_LONG
+from bascule.engine.framing import TooLong
 from bascule.engine.link import Link
 from bascule.errors import InternalError, MCPError, MethodNotFound, ParseError
 from bascule.runtime.courier import Callback, Courier
+from bascule.wire.fragments import fragment
 from bascule.wire.jsonrpc import (
     ErrorResponse,
     Frame,
@@ -90,6 +91,8 @@ class Inbox:
         """Who hears the notices of a listening request, by its id."""
         self.overhearing: set[Hear] = set()
         """Who hears all notices that are no progress and no log message."""
+        self.ended: set[Callable[[], None]] = set()
+        """Who is told when a connection has ended that was to stay."""
         self.unasked = False
         """Whether somebody waits for what a server says unasked, besides the callbacks."""
 
@@ -102,6 +105,11 @@ class Inbox:
     def renew(self) -> None:
         """Forget a connection that has ended: its successor has ids of its own."""
         self.link = Link()
+
+    def tell_end(self) -> None:
+        """The connection has ended."""
+        for hear in tuple(self.ended):
+            hear()
 
     def watch(self, token: ProgressToken, on_progress: Callback) -> Courier:
         """Send progress with this token to `on_progress`, until `unwatch`."""
@@ -127,8 +135,8 @@ class Inbox:
 
         `asked` is the request that the message came in reply to, where the transport knows.
         """
-        if data == TOO_LONG:
-            self._fail(ParseError("it is larger than allowed"), self.link.sole())
+        if type(data) is TooLong:
+            self._fail(ParseError("it is larger than allowed"), data, self.link.sole())
             return None
         try:
             if is_batch(data):
@@ -136,7 +144,7 @@ class Inbox:
                 return b"[" + b",".join(filter(None, replies)) + b"]" if any(replies) else None
             frame = decode(data)
         except MCPError as unreadable:
-            self._fail(unreadable, unreadable.request_id)
+            self._fail(unreadable, data, unreadable.request_id)
             return None
         if frame.method is not UNSET:
             return self._take_unasked(frame, frame.method)
@@ -144,11 +152,19 @@ class Inbox:
             log.debug("the server answered a request that nobody waits for (id %r)", frame.id)
         return None
 
-    def _fail(self, error: MCPError, request_id: RequestId | None) -> None:
-        """A message that cannot be read: if it is the answer to a call, that call fails."""
+    def _fail(self, error: MCPError, data: bytes, likely: RequestId | None) -> None:
+        """A message that cannot be read: the call that it answers fails, that which it names or else the likely one.
+
+        No other does, whatever else the message holds. What the server asks or tells answers none.
+        """
+        asks, named = fragment(data)
+        answered = None if asks else likely if named is None else named
         wrong = MCPError(f"The server's answer cannot be read: {error.message}", code=error.code)
-        if not self.link.fail(request_id, wrong):
-            log.warning("skipped a message of the server that cannot be read: %s", error.message)
+        if not self.link.fail(answered, wrong):
+            whose = "it asks or tells, and answers nothing" if asks else "it does not say which call it may answer"
+            if answered is not None:
+                whose = f"nobody waits for the request {str(answered)[:100]!r} that it answers"
+            log.warning("skipped a message of the server that cannot be read: %s; %s", error.message, whose)
 
     def _take_unasked(self, frame: Frame, method: str) -> bytes | None:
         if frame.id is not UNSET and frame.id is not None:

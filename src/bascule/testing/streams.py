@@ -8,11 +8,8 @@ import asyncio
 from collections.abc import Callable
 
 from bascule.client.client import Client
-from bascule.client.connect import Openers
-from bascule.engine.connection import Connection, Stream
+from bascule.engine.connection import Stream
 from bascule.errors import ConfigError
-from bascule.runtime.caller import Caller
-from bascule.runtime.inbox import Inbox
 from bascule.testing.clock import ManualClock
 from bascule.testing.faults import NO_FAULT, Faults, Plan, Sleeper, envelope
 from bascule.wire.jsonrpc import RequestId
@@ -21,21 +18,14 @@ from bascule.wire.jsonrpc import RequestId
 def with_faults(client: Client, *faults: Faults, clock: ManualClock | None = None) -> Client:
     """The same client, not yet connected, with faults between it and its server; counts go on when it reconnects.
 
-    For a server in memory or behind a command. Raises ConfigError for a rule that a byte stream cannot follow, and when
-    connecting for a client of a URL: `faulty_http` is for those.
+    For a server in memory or behind a command. Raises ConfigError for a rule that a byte stream cannot follow, and for
+    a client of a URL: `faulty_http` is for those.
     """
     plan = _plan(faults)
-    connect = client._session._openers.first
-
-    def connect_with_faults(inbox: Inbox) -> Connection:
-        connection = connect(inbox)
-        if not isinstance(connection, Caller):
-            raise ConfigError("with_faults is for servers in memory and commands; put faulty_http before a URL")
-        connection._stream = FaultyStream(connection._stream, plan, clock)
-        return connection
-
-    client._session._openers = Openers(connect_with_faults)
-    return client
+    try:
+        return client.through(lambda stream: FaultyStream(stream, plan, clock))
+    except ConfigError:
+        raise ConfigError("with_faults is for servers in memory and commands; put faulty_http before a URL") from None
 
 
 def _plan(faults: tuple[Faults, ...]) -> Plan:

@@ -137,15 +137,17 @@ class HttpConnection:
         """Post a notification. Raises as `call` does where the server refuses it."""
         await self._post(encode(Request(method, outbound.params)), self._headers(outbound.headers))
         if method == INITIALIZED and self._inbox.listened:
-            self.listen()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_OPENING):
-                    await self._settled.wait()
+            await self.listen()
 
-    def listen(self) -> None:
-        """Hear what a handshake-era server says unasked, on a stream of its own."""
-        if self._handshaken and (self._listening is None or self._listening.done()):
+    async def listen(self) -> None:
+        """Hear what a handshake-era server says unasked, on a stream of its own; wait a little for it to open."""
+        if not self._handshaken:
+            return
+        if self._listening is None or self._listening.done():
             self._listening = _run(_quietly(self._listen()), self._drains)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_OPENING):
+                await self._settled.wait()
 
     async def close(self) -> None:
         """Say what is still to be said, end the session, and close all connections."""

@@ -16,6 +16,7 @@ from typing import Any, cast
 from bascule.engine.connection import MAX_REPLY_BYTES
 from bascule.engine.framing import LineSplitter
 from bascule.errors import ConnectionLost
+from bascule.transports.programs import why_not, with_ending
 
 EXIT_GRACE = 2.0
 """Seconds that a child has to end after its input was closed, and again after SIGTERM."""
@@ -92,12 +93,15 @@ class SpawnStream(asyncio.SubprocessProtocol):
         """Start the child. Raises ConnectionLost where it cannot be started."""
         self._on_line, self._on_close = on_line, on_close
         group: dict[str, Any] = {} if _WINDOWS else {"start_new_session": True}
+        command = with_ending(self._command, self._environment, self._cwd) if _WINDOWS else self._command
         try:
             await asyncio.get_running_loop().subprocess_exec(
-                lambda: self, *self._command, stderr=None, env=self._environment, cwd=self._cwd, **group
+                lambda: self, *command, stderr=None, env=self._environment, cwd=self._cwd, **group
             )
         except (OSError, ValueError) as wrong:
-            raise ConnectionLost(f"The server command {self._command[0]!r} cannot be started: {_why(wrong)}") from wrong
+            program = self._command[0]
+            reason = why_not(program, self._environment, self._cwd, wrong)
+            raise ConnectionLost(f"The server command {program!r} cannot be started: {reason}") from wrong
         except BaseException:
             self._kill(_KILL)
             raise
@@ -204,10 +208,6 @@ class SpawnStream(asyncio.SubprocessProtocol):
             tell(ConnectionLost(f"The server process was ended by signal {-code}"))
         else:
             tell(ConnectionLost(f"The server process ended with exit code {code}"))
-
-
-def _why(wrong: Exception) -> str:
-    return wrong.strerror or str(wrong) if isinstance(wrong, OSError) else str(wrong)
 
 
 def _ignore(line: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 from bascule.engine.application import Application
 from bascule.engine.exchange import LOCAL
-from bascule.engine.framing import TOO_LONG, LineSplitter
+from bascule.engine.framing import LineSplitter, TooLong
 from bascule.engine.ports import MakeSeal
 from bascule.eras.route import StreamRoute
 from bascule.errors import ParseError
@@ -116,7 +116,7 @@ async def _read(reading: int, pump: Pump, writer: "LineWriter", max_line: int) -
     read = await _open_reader(reading)
     while chunk := await read():
         for line in splitter.feed(chunk):
-            if line is TOO_LONG:
+            if type(line) is TooLong:
                 writer.write(too_long)
                 continue
             pump.feed(line)

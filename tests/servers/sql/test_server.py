@@ -112,3 +112,17 @@ async def test_one_client_leaving_takes_nothing_from_another(url):
             assert not (await second.call_tool("query_database", {"sql": "SELECT 1"})).is_error
         result = await first.call_tool("query_database", {"sql": "SELECT 1"})
     assert result.structured_content["rows"] == [[1]]
+
+
+@pytest.mark.parametrize("of", [{"resource": "schema://{table}"}, {"prompt": "nl_to_sql"}])
+async def test_names_of_tables_are_completed(url, of):
+    async with Client(build(url)) as client:
+        tables = {table["name"] for table in (await client.call_tool("list_tables")).structured_content["tables"]}
+        everything = await client.complete("table", "", **of)
+        begun = await client.complete("table", "ORDERS", **of)
+        within = await client.complete("table", "er", **of)
+        nothing = await client.complete("table", "%", **of)
+    assert set(everything.values) == tables
+    assert begun.values[0] == "orders"
+    assert set(within.values) == {name for name in tables if "er" in name} >= {"customers", "orders"}
+    assert nothing.values == []

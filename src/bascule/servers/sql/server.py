@@ -52,6 +52,7 @@ def build(url: str | None = None, *, limits: Limits | None = None, functions: Co
     _add_tools(app, dialect)
     _add_resources(app)
     _add_prompt(app, dialect)
+    _add_completion(app)
     return app
 
 
@@ -137,6 +138,16 @@ def _add_prompt(app: Server, dialect: str) -> None:
         for name in dict.fromkeys(key.references for key in schema.foreign_keys):
             tables += [] if name == schema.name else await database.schema(name)
         return _request(dialect, description, tables)
+
+
+def _add_completion(app: Server) -> None:
+    @app.completion(resource="schema://{table}", argument="table")
+    @app.completion(prompt="nl_to_sql", argument="table")
+    async def table_names(value: str, ctx: Context) -> list[str]:
+        """Tables whose name begins with the text, then those that have it elsewhere; capitals make no difference."""
+        names = [table.name for table in await _database(ctx).tables()]
+        found = [(name.lower().find(value.lower()), name) for name in names]
+        return [name for place, name in sorted(found, key=lambda one: one[0] > 0) if place >= 0]
 
 
 def _request(dialect: str, description: str, tables: list[Table]) -> str:
