@@ -38,6 +38,7 @@ class Run:
         self._each("modules", "cold", lambda target: measure_stdio.modules(target, self.book))
         for number in range(1, self.plan.cold_starts + 1):
             self._each(f"cold start {number}", "cold", lambda target: measure_stdio.cold_start(target, self.book))
+        self._clients("open clients", measure_clients.memory)
 
     def _round(self, number: int) -> None:
         plan, book = self.plan, self.book
@@ -50,12 +51,17 @@ class Run:
                 measure_http.beside(own, floor, plan, book)
             except Failed as wrong:
                 self.failures["beside"] = str(wrong)
-        if floor is not None and "clients" not in self.failures:
-            _say(f"round {number}: clients")
-            try:
-                measure_clients.measure(floor, {*self.targets}, plan, book)
-            except Failed as wrong:
-                self.failures["clients"] = str(wrong)
+        self._clients(f"round {number}: clients", measure_clients.measure)
+
+    def _clients(self, what: str, work: Callable[[Target, set[str], Plan, Book], None]) -> None:
+        floor = self.targets.get("floor")
+        if floor is None or "clients" in self.failures:
+            return
+        _say(what)
+        try:
+            work(floor, {*self.targets}, self.plan, self.book)
+        except Failed as wrong:
+            self.failures["clients"] = str(wrong)
 
     def _each(self, what: str, part: str, work: Callable[[Target], None]) -> None:
         for target in self.targets.values():

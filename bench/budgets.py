@@ -64,6 +64,19 @@ BUDGETS = (
         "times",
     ),
     Budget(
+        "client, a call over HTTP", "bascule", "client.cpu_us", 0.25, "times the official", ("mcp", "client.cpu_us")
+    ),
+    Budget(
+        "client and server in memory, a call",
+        "bascule",
+        "client.in_memory_us",
+        0.25,
+        "times the official",
+        ("mcp", "client.in_memory_us"),
+    ),
+    Budget("an open client, stateless", "bascule", "client.stateless.open_kib", 32, "KiB"),
+    Budget("an open client, handshake", "bascule", "client.handshake.open_kib", 32, "KiB"),
+    Budget(
         "1 MB text, throughput",
         "bascule",
         "large.mib_per_s",

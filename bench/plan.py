@@ -19,6 +19,7 @@ class Plan(NamedTuple):
     calls: int = 100_000
     call_seconds: float = 12.0
     client_calls: int = 2000
+    open_clients: int = 100
     many_tools: int = 500
     kilobytes: int = 1024
     steps: int = 100
@@ -37,6 +38,7 @@ QUICK = Plan(
     own_sessions=1000,
     calls=10_000,
     client_calls=500,
+    open_clients=20,
     turns=8,
     only=("floor", "bascule", "bascule-serve"),
 )

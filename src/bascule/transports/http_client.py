@@ -9,11 +9,10 @@ Source: the specification, basic/transports/streamable-http, and its handshake-e
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-import httpx2
 from msgspec import UNSET, Raw
 
 from bascule.engine.answers import received
@@ -24,6 +23,7 @@ from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.runtime.pauses import pause_before
 from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
+from bascule.transports.http_sender import Reply
 from bascule.wire.jsonrpc import Request, RequestId, decode, encode
 from bascule.wire.notices import CANCELLED, INITIALIZED, CancelledParams
 
@@ -172,27 +172,27 @@ class HttpConnection:
         if method == _INITIALIZE:
             self._session = None
         session = self._session
-        response = await self._endpoint.send("POST", self._headers(headers), body, patient=True)
-        chunks: AsyncGenerator[bytes, None] | None = None
+        reply = await self._endpoint.send("POST", self._headers(headers), body, patient=True)
+        streamed = False
         place = _Place()
         try:
-            await self._check(response, session)
+            await self._check(reply, session)
             if method == _INITIALIZE:
-                self._adopt(response)
-            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                self._adopt(reply)
+            kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream":
-                chunks = response.aiter_bytes()
-                await self._read_events(chunks, request_id, waiter, place)
+                streamed = True
+                await self._read_events(reply, request_id, waiter, place)
             elif kind == "application/json":
-                self._take(await self._endpoint.read(response, self._max_bytes), request_id)
+                self._take(await self._endpoint.read(reply, self._max_bytes), request_id)
             else:
                 raise MCPError(f"The server answered {method} with {kind or 'no content'}, which is no MCP answer")
         finally:
-            if chunks is not None and waiter.done():
-                _run(_drain(response, chunks), self._drains)
+            if streamed and waiter.done():
+                _run(_drain(reply), self._drains)
             else:
-                await _discard(response, chunks)
-        if not waiter.done() and chunks is None:
+                await reply.close()
+        if not waiter.done() and not streamed:
             raise MCPError(f"The server's reply to {method} is no answer to it")
         if not waiter.done():
             await self._resume(request_id, waiter, place)
@@ -200,20 +200,19 @@ class HttpConnection:
             raise ConnectionLost(f"The server ended its reply to {method} before it answered")
 
     async def _read_events(
-        self, chunks: AsyncGenerator[bytes, None], request_id: RequestId, waiter: asyncio.Future[Raw], place: _Place
+        self, reply: Reply, request_id: RequestId, waiter: asyncio.Future[Raw], place: _Place
     ) -> None:
         """Read until the waiter has its answer, or the stream ends. Raises ConnectionLost where it breaks off and
         cannot be gone on with."""
         parser = EventParser(self._max_bytes)
         try:
-            with self._endpoint.translated():
-                async for chunk in chunks:
-                    for event in parser.feed(chunk):
-                        place.note(event)
-                        if event.data:
-                            self._take(event.data, request_id)
-                    if waiter.done():
-                        return
+            while piece := await reply.next():
+                for event in parser.feed(piece):
+                    place.note(event)
+                    if event.data:
+                        self._take(event.data, request_id)
+                if waiter.done():
+                    return
         except ConnectionLost:
             if place.last_id is None:
                 raise
@@ -226,16 +225,15 @@ class HttpConnection:
             before = place.last_id
             headers = {**self._headers(self._version), "Accept": "text/event-stream", "Last-Event-ID": before}
             try:
-                response = await self._endpoint.send("GET", headers, patient=True)
+                reply = await self._endpoint.send("GET", headers, patient=True)
             except ConnectionLost:
                 fruitless += 1
                 continue
-            chunks = response.aiter_bytes()
             try:
-                await self._check(response, self._session)
-                await self._read_events(chunks, request_id, waiter, place)
+                await self._check(reply, self._session)
+                await self._read_events(reply, request_id, waiter, place)
             finally:
-                await _discard(response, chunks)
+                await reply.close()
             fruitless = 0 if place.last_id != before else fruitless + 1
 
     async def _listen(self) -> None:
@@ -257,24 +255,22 @@ class HttpConnection:
         if place.last_id is not None:
             headers["Last-Event-ID"] = place.last_id
         try:
-            response = await self._endpoint.send("GET", headers, patient=True)
+            reply = await self._endpoint.send("GET", headers, patient=True)
         finally:
             self._settled.set()
-        chunks = response.aiter_bytes()
         heard = False
         try:
-            if response.status_code != 200:
+            if reply.status != 200:
                 return None
             parser = EventParser(self._max_bytes)
-            with self._endpoint.translated():
-                async for chunk in chunks:
-                    heard = True
-                    for event in parser.feed(chunk):
-                        place.note(event)
-                        if event.data:
-                            self._take(event.data)
+            while piece := await reply.next():
+                heard = True
+                for event in parser.feed(piece):
+                    place.note(event)
+                    if event.data:
+                        self._take(event.data)
         finally:
-            await _discard(response, chunks)
+            await reply.close()
         return heard
 
     def _take(self, data: bytes, request_id: RequestId | None = None) -> None:
@@ -290,31 +286,31 @@ class HttpConnection:
             self._version = {_VERSION: given[_VERSION]}
         return headers
 
-    def _adopt(self, response: httpx2.Response) -> None:
+    def _adopt(self, reply: Reply) -> None:
         """Keep the session that `initialize` has opened."""
         self._handshaken = True
-        session = response.headers.get(_SESSION)
+        session = reply.headers.get(_SESSION.lower())
         if session is not None and not (session.isascii() and session.isprintable() and " " not in session):
             raise MCPError("The server's session id is not valid: it must be visible ASCII")
         self._session = session or None
 
-    async def _check(self, response: httpx2.Response, session: str | None) -> None:
-        """Raise what a response that is no success stands for."""
-        status = response.status_code
+    async def _check(self, reply: Reply, session: str | None) -> None:
+        """Raise what a reply that is no success stands for."""
+        status = reply.status
         if status < 400:
             return
         if status == 404 and session is not None:
             raise SessionExpired("The server has ended the session")
         try:
-            frame = decode(await self._endpoint.read(response, _MAX_ERROR_BYTES))
+            frame = decode(await self._endpoint.read(reply, _MAX_ERROR_BYTES))
         except MCPError:
             frame = None
-        wait = _seconds(response.headers.get("retry-after", ""))
+        wait = _seconds(reply.headers.get("retry-after", ""))
         if frame is not None and frame.error is not UNSET:
             refused = received(frame.error, status)
             refused.retry_after = wait
             raise refused
-        phrase = f" {response.reason_phrase}" if response.reason_phrase else ""
+        phrase = f" {reply.reason}" if reply.reason else ""
         refused = MCPError(
             f"The server at {self._endpoint.origin} answered HTTP {status}{phrase}", code=status, status=status
         )
@@ -324,12 +320,12 @@ class HttpConnection:
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post what has no answer."""
         session = self._session
-        response = await self._endpoint.send("POST", headers, body)
+        reply = await self._endpoint.send("POST", headers, body)
         try:
-            await self._check(response, session)
-            await self._endpoint.read(response, _MAX_ERROR_BYTES)
+            await self._check(reply, session)
+            await self._endpoint.read(reply, _MAX_ERROR_BYTES)
         finally:
-            await response.aclose()
+            await reply.close()
 
     def _cancel(self, method: str, request_id: RequestId, reason: str) -> None:
         if self._handshaken and method != _INITIALIZE and self._link.abandon(request_id):
@@ -343,8 +339,8 @@ class HttpConnection:
             return
         try:
             async with asyncio.timeout(_LAST_WORDS):
-                response = await self._endpoint.send("DELETE", headers)
-                await response.aclose()
+                reply = await self._endpoint.send("DELETE", headers)
+                await reply.close()
         except (BasculeError, TimeoutError) as wrong:
             log.debug("the session could not be ended: %s", wrong)
 
@@ -379,19 +375,13 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
         log.warning("a message to the server failed: %s", wrong)
 
 
-async def _drain(response: httpx2.Response, chunks: AsyncGenerator[bytes, None]) -> None:
+async def _drain(reply: Reply) -> None:
     """Read what follows an answer, for a moment: a stream that ends leaves a connection that can be used again."""
     try:
         async with asyncio.timeout(_LAST_WORDS):
-            async for _ in chunks:
+            while await reply.next():
                 pass
-    except (httpx2.HTTPError, httpx2.StreamError, TimeoutError):
+    except (BasculeError, TimeoutError):
         pass
     finally:
-        await _discard(response, chunks)
-
-
-async def _discard(response: httpx2.Response, chunks: AsyncGenerator[bytes, None] | None) -> None:
-    if chunks is not None:
-        await chunks.aclose()
-    await response.aclose()
+        await reply.close()

@@ -1,74 +1,77 @@
 """Watching an HTTP client: hands every message, and the head that HTTP put before it, to who wants to see them.
 
-Knows requests and responses of httpx2 by its event hooks, so that nothing is asked where nobody watches. An answer is
-shown when it has come whole, each event of a stream when it comes, a body that nobody reads by its head alone.
+Knows a Sender and its replies; nothing is asked where nobody watches. An answer is shown when it has come whole, each
+event of a stream when it comes, a body that nobody reads by its head alone.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any
-
-import httpx2
+from collections.abc import Mapping
 
 from bascule.engine.connection import MAX_REPLY_BYTES, Head, OnWire
 from bascule.engine.framing import EventParser
 from bascule.errors import MCPError
-
-PLAIN = {"Accept-Encoding": "identity"}
-"""What a watched client asks for, because packed bytes tell nothing."""
+from bascule.transports.http_sender import Asked, Reply, Sender
 
 _COMMON = frozenset({"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"})
 _TELLING = frozenset({"content-type", "location", "mcp-session-id", "retry-after", "www-authenticate"})
 
 
-def hooks(on_wire: OnWire) -> dict[str, list[Any]]:
-    """The event hooks of an httpx2 client that is watched."""
+class Watched:
+    """A Sender whose messages are shown; `headers` are those of all its requests."""
 
-    async def sent(request: httpx2.Request) -> None:
-        own = {name: value for name, value in request.headers.items() if name not in _COMMON}
-        on_wire(True, request.content, Head(f"{request.method} {request.url}", own))
+    def __init__(self, sender: Sender, headers: Mapping[str, str], on_wire: OnWire) -> None:
+        self._sender = sender
+        self._headers = headers
+        self._on_wire = on_wire
 
-    async def received(response: httpx2.Response) -> None:
-        told = {name: value for name, value in response.headers.items() if name in _TELLING}
-        head = Head(f"{response.status_code} {response.reason_phrase}".rstrip(), told)
-        if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _WatchedBody(response.stream, on_wire, head)
+    async def send(self, asked: Asked) -> Reply:
+        """As Sender promises."""
+        named = {name.lower(): value for name, value in (*self._headers.items(), *asked.headers.items())}
+        own = {name: value for name, value in named.items() if name not in _COMMON}
+        self._on_wire(True, asked.body or b"", Head(f"{asked.method} {asked.url}", own))
+        reply = await self._sender.send(asked)
+        told = {name: value for name, value in reply.headers.items() if name in _TELLING}
+        return _WatchedReply(reply, self._on_wire, Head(f"{reply.status} {reply.reason}".rstrip(), told))
 
-    return {"request": [sent], "response": [received]}
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._sender.close()
 
 
-class _WatchedBody(httpx2.AsyncByteStream):
-    """A response's body, shown as it is read."""
+class _WatchedReply:
+    """A reply, shown as it is read."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream, on_wire: OnWire, head: Head) -> None:
-        self._stream = stream
+    def __init__(self, reply: Reply, on_wire: OnWire, head: Head) -> None:
+        self.status = reply.status
+        self.reason = reply.reason
+        self.headers = reply.headers
+        self._reply = reply
         self._on_wire = on_wire
         self._head: Head | None = head
         self._parser = EventParser(MAX_REPLY_BYTES) if _is_events(head.headers) else None
         self._body = bytearray()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def next(self) -> bytes:
+        """The next piece of the body; nothing at its end."""
         if self._parser is not None:
             self._show(b"")
-        chunks = aiter(self._stream)
-        try:
-            async for chunk in chunks:
-                self._take(chunk)
-                yield chunk
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
-        self._show(bytes(self._body))
+        piece = await self._reply.next()
+        if piece:
+            self._take(piece)
+        else:
+            self._show(bytes(self._body))
+        return piece
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
+        """Let go of it."""
         self._show(bytes(self._body))
-        await self._stream.aclose()
+        await self._reply.close()
 
-    def _take(self, chunk: bytes) -> None:
+    def _take(self, piece: bytes) -> None:
         if self._parser is None:
-            self._body += chunk
+            self._body += piece
             return
         try:
-            for event in self._parser.feed(chunk):
+            for event in self._parser.feed(piece):
                 if event.data:
                     self._on_wire(False, event.data, None)
         except MCPError:

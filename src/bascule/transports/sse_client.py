@@ -6,7 +6,7 @@ Source: specification 2024-11-05, basic/transports, "HTTP with SSE".
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import httpx2
 
@@ -14,6 +14,7 @@ from bascule.engine.connection import MAX_REPLY_BYTES
 from bascule.engine.framing import EventParser
 from bascule.errors import BasculeError, CallTimedOut, ConnectionLost, MCPError
 from bascule.transports.http_endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
+from bascule.transports.http_sender import Reply
 
 MAX_WAITING = 1000
 """How many messages may wait to be posted, before `drain` waits."""
@@ -42,8 +43,7 @@ class SseStream:
         self._sink: Endpoint | None = None
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
-        self._response: httpx2.Response | None = None
-        self._chunks: AsyncGenerator[bytes, None] | None = None
+        self._reply: Reply | None = None
         self._parser = EventParser(max_bytes)
         self._room = asyncio.Event()
         self._on_line: Callable[[bytes], None] | None = None
@@ -55,24 +55,23 @@ class SseStream:
         Raises ConnectionLost, CallTimedOut, or MCPError where the server offers no such stream.
         """
         self._on_line, self._on_close = on_line, on_close
-        self._response = await self._source.send("GET", _ACCEPT, patient=True)
-        kind = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        status = self._response.status_code
+        reply = self._reply = await self._source.send("GET", _ACCEPT, patient=True)
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        status = reply.status
         if status != 200 or kind != "text/event-stream":
             raise MCPError(
                 f"The server at {self._source.origin} offers no event stream (HTTP {status})",
                 code=status,
                 status=status,
             )
-        chunks = self._chunks = self._response.aiter_bytes()
         try:
             async with asyncio.timeout(self._timeouts[1]):
-                target = await self._endpoint(chunks)
+                target = await self._endpoint(reply)
         except TimeoutError:
             raise CallTimedOut(f"The server at {self._source.origin} opened a stream and named no endpoint") from None
         sink = self._sink = self._posts_to(target)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._read(chunks)), loop.create_task(self._post(sink))]
+        self._tasks = [loop.create_task(self._read(reply)), loop.create_task(self._post(sink))]
 
     def write(self, line: bytes) -> None:
         """Send one message; nothing on a stream that has ended."""
@@ -92,21 +91,18 @@ class SseStream:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._chunks is not None:
-            await self._chunks.aclose()
-        if self._response is not None:
-            await self._response.aclose()
+        if self._reply is not None:
+            await self._reply.close()
         await self._source.close()
         if self._sink is not None:
             await self._sink.close()
 
-    async def _endpoint(self, chunks: AsyncGenerator[bytes, None]) -> str:
+    async def _endpoint(self, reply: Reply) -> str:
         """Where messages are to be posted, as the first event says."""
-        with self._source.translated():
-            async for chunk in chunks:
-                for event in self._parser.feed(chunk):
-                    if event.event == "endpoint":
-                        return event.data.decode(errors="replace").strip()
+        while piece := await reply.next():
+            for event in self._parser.feed(piece):
+                if event.event == "endpoint":
+                    return event.data.decode(errors="replace").strip()
         raise ConnectionLost(f"The server at {self._source.origin} ended its stream before it named an endpoint")
 
     def _posts_to(self, target: str) -> Endpoint:
@@ -122,13 +118,12 @@ class SseStream:
             )
         return sink
 
-    async def _read(self, chunks: AsyncGenerator[bytes, None]) -> None:
+    async def _read(self, reply: Reply) -> None:
         try:
-            with self._source.translated():
-                async for chunk in chunks:
-                    for event in self._parser.feed(chunk):
-                        if event.event in (None, "message") and event.data and self._on_line is not None:
-                            self._on_line(event.data)
+            while piece := await reply.next():
+                for event in self._parser.feed(piece):
+                    if event.event in (None, "message") and event.data and self._on_line is not None:
+                        self._on_line(event.data)
             self._end(None)
         except BasculeError as wrong:
             self._end(wrong)
@@ -138,13 +133,13 @@ class SseStream:
             line = await self._outgoing.get()
             self._room.set()
             try:
-                response = await sink.send("POST", _POST, line)
+                reply = await sink.send("POST", _POST, line)
                 try:
-                    await sink.read(response, _MAX_ANSWER)
+                    await sink.read(reply, _MAX_ANSWER)
                 finally:
-                    await response.aclose()
-                if response.status_code >= 400:
-                    self._end(ConnectionLost(f"The server refused a message (HTTP {response.status_code})"))
+                    await reply.close()
+                if reply.status >= 400:
+                    self._end(ConnectionLost(f"The server refused a message (HTTP {reply.status})"))
                     return
             except BasculeError as wrong:
                 self._end(wrong)
