@@ -134,6 +134,10 @@ class Pipeline:
         """Whether calls are taken and written down as they should be."""
         return self.audit_log is None or bool(self.audit_log.healthy)
 
+    def session_ended(self, seconds: float, version: str, *, http: bool) -> None:
+        """Tell whoever observes the process how long a session of the handshake era has lasted."""
+        self._observer.session_ended(seconds, version, http=http)
+
     def watch(self, handler: Handler) -> Handler:
         """The handler of a method that is about no feature, told of to whoever observes the process."""
         watched: Handler = self._observer.watch(handler)

@@ -18,6 +18,8 @@ from bascule.engine.semconv import BUCKETS
 from bascule.errors import InternalError, InvalidParams, MethodNotFound, ResourceNotFound, ToolError
 from bascule.guards.spans import Spans
 from bascule.guards.telemetry import Telemetry, telemetry
+from bascule.pipeline import Pipeline
+from bascule.testing import serve_http
 from bascule.wire.content import TextContent
 from bascule.wire.prompts import GetPromptParams
 from bascule.wire.requests import RequestMeta, RequestParams
@@ -280,6 +282,8 @@ UNUSED = """
 import asyncio, sys
 from tests.guards.test_audit import exchange, returning, Named
 from bascule.guards.telemetry import Telemetry, telemetry
+from bascule.pipeline import Pipeline
+from bascule.testing import serve_http
 told = Telemetry()
 handler = returning(None)
 served = told.guard(handler, Named("add", "tool"))
@@ -370,3 +374,47 @@ async def test_through_the_public_door_client_and_server_are_one_trace(told, era
     assert [span.parent.span_id for span in told.spans] == [span.context.span_id for span in sent]
     assert [span.attributes.get("error.type") for span in told.spans] == [None, "tool_error"]
     assert {"mcp.session.id" in span.attributes for span in told.spans} == {era == "legacy"}
+
+
+class Sessions(Telemetry):
+    """What is told of sessions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = []
+
+    def session_ended(self, seconds, version, *, http, error=None):
+        self.ended.append((seconds >= 0, version, http))
+
+
+def observed():
+    app, pipeline, sessions = Server("t"), Pipeline(), Sessions()
+    app.tool(name="add")(lambda: 1)
+    pipeline._observer = sessions
+    app.use_guards(pipeline)
+    return app, sessions
+
+
+@pytest.mark.parametrize("how", ["memory", "http", "sse"])
+async def test_a_session_of_the_handshake_era_is_told_of_when_it_ends(how):
+    app, sessions = observed()
+    if how == "memory":
+        async with Client(app, era="legacy") as client:
+            version = client.protocol_version
+            await client.call_tool("add")
+            assert sessions.ended == []
+    else:
+        with serve_http(app, legacy_sse=True) as serving:
+            url = serving.url if how == "http" else serving.url.replace("/mcp", "/sse")
+            async with Client(url, era=None if how == "sse" else "legacy") as client:
+                version = client.protocol_version
+                await client.call_tool("add")
+                assert sessions.ended == []
+    assert sessions.ended == [(True, version, how != "memory")]
+
+
+async def test_a_client_of_the_stateless_era_has_no_session():
+    app, sessions = observed()
+    async with Client(app, era="modern") as client:
+        await client.call_tool("add")
+    assert sessions.ended == []

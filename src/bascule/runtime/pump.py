@@ -82,8 +82,12 @@ class Pump:
         write: Callable[[bytes], None],
         drained: Callable[[], Awaitable[None]],
         limit: int = MAX_RUNNING,
+        http: bool = False,
     ) -> None:
+        """`http` says that the stream's messages come over HTTP."""
         self._application = application
+        self._http = http
+        self._closed = False
         self._route = route
         self._write = write
         self._drained = drained
@@ -102,6 +106,8 @@ class Pump:
         self._telling: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._closing = False
+        self._since = 0.0
+        """When the client shook hands, on the loop's clock."""
 
     def open(self, state: Mapping[Any, Any]) -> None:
         """Start what waits: the application runs, and `state` is what its lifespans yielded."""
@@ -145,6 +151,10 @@ class Pump:
             await asyncio.wait(self._workers, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         self._closing = True
         self._link.lose("The connection has ended")
+        if self._conversation is not None and not self._closed:
+            lasted = asyncio.get_running_loop().time() - self._since
+            self._application.session_ended(lasted, self._conversation.peer.protocol_version, http=self._http)
+        self._closed = True
         if self._conversation is not None and self._conversation.listener is not None:
             self._conversation.listener.close()
         if self._telling is not None:
@@ -179,6 +189,8 @@ class Pump:
             return
         conversation = self._route.conversation_of(exchange)
         if conversation is not None:
+            if self._conversation is None:
+                self._since = asyncio.get_running_loop().time()
             self._conversation = conversation
             self._listen(conversation)
             self._inbound = replace(self._inbound, conversation=conversation)

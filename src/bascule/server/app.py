@@ -340,6 +340,10 @@ class Server:
         """What holds for every tool, resource and prompt, and who says so. Raises ConfigError."""
         return self._offer.explain()
 
+    def session_ended(self, seconds: float, version: str, *, http: bool) -> None:
+        """A session of the handshake era has ended, after so many seconds."""
+        self._offer.guards.guarding.session_ended(seconds, version, http=http)
+
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""
         found = self._registry.tools.get(tool)

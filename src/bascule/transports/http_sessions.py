@@ -117,7 +117,8 @@ class HandshakeEndpoint:
         """End a session: its id is refused from now on, its requests are cancelled, its streams end."""
         session_id = headers.get(SESSION, "")
         conversation = self._ids.open(session_id, caller.principal)
-        self._ids.end(session_id)
+        lasted = self._ids.end(session_id)
+        self._application.session_ended(lasted, conversation.peer.protocol_version, http=True)
         self._back.end(conversation.key)
         self._streams.end(conversation.key)
         for key, running in list(self._running.items()):

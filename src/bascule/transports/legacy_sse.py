@@ -131,7 +131,7 @@ class Stream:
         self.over = asyncio.Event()
         """Set once nothing more is taken or sent."""
         route = StreamRoute(application, make_seal)
-        self.pump = Pump(application, route, caller.principal, self._write, self._drained)
+        self.pump = Pump(application, route, caller.principal, self._write, self._drained, http=True)
         self.pump.open(caller.state)
         self._draining: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []

@@ -143,11 +143,12 @@ class SessionIds:
             self._opened.move_to_end(session_id)
         return conversation
 
-    def end(self, session_id: str) -> None:
-        """Refuse an id from now on. It must have been opened."""
+    def end(self, session_id: str) -> float:
+        """Refuse an id from now on, which must have been opened; how many seconds the session has lasted."""
         ticket, conversation, _ = self._opened.pop(session_id)
         self._used.pop(conversation.key, None)
         self._end(conversation.key, ticket.issued)
+        return max(self._clock() - ticket.issued, 0.0)
 
     def _end(self, key: str, issued: float) -> None:
         now = self._clock()
