@@ -8,7 +8,6 @@ import asyncio
 from bascule import Context, Server
 from bascule.engine.settings import HttpSettings
 from bascule.eras.sealing import Sealer
-from bascule.transports.http_reply import Caller
 from bascule.transports.http_server import HttpServer
 from bascule.transports.http_sessions import HandshakeEndpoint
 from tests.machines.network import CURRENT
@@ -38,7 +37,7 @@ class Machine(Server):
         for uri in URIS:
             self.resource(uri)(read)
 
-    async def in_thread(self, function, *arguments, key=None):
+    async def in_thread(self, function, *arguments, key=None, most=None):
         """As a thread would: what is cancelled meanwhile goes on, and nobody gets what comes of it."""
         call = next(iter(CURRENT.get().calls.values()))
         self.world.enter(call)
@@ -126,16 +125,14 @@ async def nothing(world, call, ctx, said):
 STEPS = {"g": gate, "r": progress, "l": log, "a": ask, "e": release, "b": linger, "x": fail, "s": nothing}
 
 
-class Hosted(HttpServer):
-    """An HttpServer that takes each request's principal from its task, as an authenticator will."""
+class Door:
+    """An authenticator that takes each request's principal from its task."""
 
-    @property
-    def _caller(self):
-        return Caller(CURRENT.get().principal, self._state)
+    async def authenticate(self, headers, address):
+        return CURRENT.get().principal
 
-    @_caller.setter
-    def _caller(self, caller):
-        self._state = caller.state
+    async def close(self):
+        """It holds nothing."""
 
 
 class Host:
@@ -151,8 +148,8 @@ class Host:
         def endpoint(application, settings, seal):
             return HandshakeEndpoint(application, settings, seal, self.replay, world.loop.time, world.bytes)
 
-        self.server = Hosted(
-            self.app, SETTINGS, endpoint, _no_legacy, lambda: sealer, world.marks, world.loop.time, world.bytes
+        self.server = HttpServer(
+            self.app, SETTINGS, endpoint, _no_legacy, lambda: sealer, world.marks, world.loop.time, world.bytes, Door()
         )
 
     def _failed(self):

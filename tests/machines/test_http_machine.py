@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+from bascule.engine.canonical import Call
 from bascule.engine.hub import Listener
 from bascule.eras import rounds
 from bascule.runtime.firststep import first_step
@@ -78,7 +79,7 @@ PLANTED = {
     "an id may run twice": (http_sessions.HandshakeEndpoint, "_begun", begun_unchecked),
     "any principal may use a session": (session_ids, "_digest", lambda key: b"alike"),
     "any principal may use a state": (rounds, "_principal", lambda exchange: b"alike"),
-    "a state fits any request": (rounds, "_request", lambda exchange: b"alike"),
+    "a state fits any request": (rounds, "call_of", lambda exchange: Call("", "", {})),
     "listeners stay": (Listener, "close", lambda listener: None),
     "anybody may answer a question": (BackChannels, "settle", settled_for_anybody),
     "what is cancelled is answered": (Reply, "end", ended_with_an_answer),
