@@ -1,6 +1,7 @@
 """Time-outs: a call that is late is stopped, cleans up, and is answered; one that is not is left alone."""
 
 import asyncio
+import gc
 import time
 from contextvars import copy_context
 
@@ -647,3 +648,27 @@ def test_loops_that_have_closed_are_forgotten():
     for _ in range(5):
         asyncio.run(time_limit(deadlines)(handler, feature())(exchange()))
     assert len(deadlines._sweeps) == 1
+
+
+async def test_what_a_cancelled_call_waited_for_is_not_told_of_as_lost():
+    """A gathering fails in the moment in which its waiter is cancelled, so that nobody looks at it any more."""
+    loop, heard = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: heard.append(context["message"]))
+    inner = loop.create_future()
+
+    async def handler(given):
+        await asyncio.gather(inner)
+
+    deadlines = Deadlines()
+    call = time_limit(deadlines)(handler, feature(timeout=30.0))
+    calling = asyncio.create_task(call(exchange()))
+    await asyncio.sleep(0)
+    inner.set_exception(OSError("late"))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.wait({calling})
+    del inner, call, calling
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert heard == []

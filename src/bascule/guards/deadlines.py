@@ -215,6 +215,8 @@ class Stubborn(asyncio.Future[None]):
         super().cancel()
 
     def _ended(self, inner: "asyncio.Future[Any]") -> None:
+        if not inner.cancelled():
+            inner.exception()  # seen: whoever waits would have looked, and may be cancelled before it does
         if not self.done():
             self.set_result(None)
 
