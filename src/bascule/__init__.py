@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bascule.client.connect import StdioCommand as StdioCommand
     from bascule.client.inputs import Asked as Asked
     from bascule.client.many import Clients as Clients
+    from bascule.engine.exchange import Principal as Principal
     from bascule.errors import BasculeError as BasculeError
     from bascule.errors import CallTimedOut as CallTimedOut
     from bascule.errors import ConfigError as ConfigError
@@ -91,6 +92,7 @@ _HOMES = {
     "ImageContent": "bascule.wire.content",
     "MCPError": "bascule.errors",
     "NotAnswered": "bascule.errors",
+    "Principal": "bascule.engine.exchange",
     "PromptMessage": "bascule.wire.prompts",
     "RateLimited": "bascule.errors",
     "RateLimiter": "bascule.stores.limiter",

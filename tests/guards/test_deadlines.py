@@ -668,7 +668,7 @@ async def test_what_a_cancelled_call_waited_for_is_not_told_of_as_lost():
         await asyncio.sleep(0)
     calling.cancel()
     await asyncio.wait({calling})
-    del inner, call, calling
+    del call, calling
     gc.collect()
     loop.set_exception_handler(None)
     assert heard == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bascule import Client, ConfigError, DeclarationError, MCPError, Redactor, Server, ToolError
+from bascule import Client, ConfigError, DeclarationError, ElicitResult, MCPError, Redactor, Server, ToolError
 from bascule.engine.demands import Demands
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.engine.settings import ApprovalSettings, Settings
@@ -283,3 +283,31 @@ async def test_what_is_too_large_is_cut_and_says_so_and_an_object_is_refused() -
         assert "400" in cut
         refused = await client.call_tool("structured")
         assert refused.meta["dev.bascule/error"]["code"] == "result_too_large"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_nobody_is_asked_about_a_read_or_prompt_whose_arguments_do_not_fit(era: Any) -> None:
+    app = Server("t")
+    asked: list[Any] = []
+
+    @app.prompt(confirm=True)
+    def describe(words: int) -> str:
+        return "described"
+
+    @app.resource("page://{number}", confirm=True)
+    def page(number: int) -> str:
+        return "read"
+
+    def yes(question: Any) -> ElicitResult:
+        asked.append(question)
+        return ElicitResult("accept", {"confirm": True})
+
+    async with Client(app, era=era, on_elicit=yes) as client:
+        with pytest.raises(MCPError, match="words"):
+            await client.get_prompt("describe", {"words": "many"})
+        with pytest.raises(MCPError, match="number"):
+            await client.read_resource("page://many")
+        assert asked == []
+        await client.get_prompt("describe", {"words": "3"})
+        await client.read_resource("page://3")
+    assert len(asked) == 2

@@ -209,7 +209,12 @@ def _check_works(record: KeyRecord, now: float) -> None:
         raise Forbidden("This API key has expired; ask for a new one", reason="expired_key")
 
 
+def principal_of(record: KeyRecord) -> Principal:
+    """Whom a key stands for."""
+    return Principal(ISSUER, record.subject, client_id=record.name, scopes=frozenset(record.scopes), anonymous=False)
+
+
 def _principal(record: KeyRecord, before: _Known | None) -> Principal:
     """Whom a record stands for; the very object of before where nothing has changed, which others compare quickly."""
-    found = Principal(ISSUER, record.subject, client_id=record.name, scopes=frozenset(record.scopes), anonymous=False)
+    found = principal_of(record)
     return before.principal if before is not None and before.principal == found else found

@@ -180,7 +180,26 @@ Examples:
 Examples:
   bascule policy explain weather.py
   bascule policy explain weather.py --tool drop_city --scopes tools:read
+  bascule policy explain weather.py --principal ci   # the holder of the key ci
   bascule policy explain sql --json""",
+    ),
+    "policy test": Command(
+        "bascule.cli.policy_test:try_cases",
+        ["FILE [TARGET] [OPTIONS]"],
+        "Try a table of calls against a server's policy; no function of it runs.",
+        """\
+Examples:
+  bascule policy test policy.toml                    # for CI: 1 where one fails
+  bascule policy test policy.toml weather.py --json
+
+A file:
+  target = "weather.py"
+
+  [[call]]
+  tool = "drop_city"
+  arguments = { city = "Oslo" }
+  expect = "missing_scope"
+  scopes = ["tools:read"]""",
     ),
     "audit verify": Command(
         "bascule.cli.audit:verify",

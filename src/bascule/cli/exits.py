@@ -10,6 +10,7 @@ from bascule.errors import CallTimedOut, ConfigError, ConnectionLost, Declaratio
 OK = 0
 TOOL_FAILED = 1
 BREAKING = 1
+POLICY_FAILED = 1
 USAGE = 2
 CONNECTION = 3
 TIMEOUT = 4
@@ -20,7 +21,7 @@ BROKEN_PIPE = 141
 
 TABLE = """\
   0    done
-  1    the tool failed, you declined, callers would break, or a log was changed
+  1    the tool failed, you declined, or what was checked is not as it must be
   2    wrong use, a wrong setting, or a server that cannot be loaded
   3    no connection, or the connection was lost
   4    no answer in time

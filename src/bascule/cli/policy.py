@@ -1,7 +1,8 @@
-"""`bascule policy`: what holds for each feature of a server, where it was said, and whether somebody may call it."""
+"""`bascule policy explain`: what holds for each feature of a server, who said so, and whether somebody may call it."""
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -13,15 +14,20 @@ from bascule.errors import ConfigError
 from bascule.late import late
 
 if TYPE_CHECKING:
+    from bascule.engine.policy import Window
     from bascule.server.offer import Explained
 
 _DEFAULT = "default"
+_NO_RATE = "[limits] rate"
+_DEFAULT_RATE = f"{_NO_RATE}, not for the user at this machine"
 
 
 def explain(
     *words: Words,
     tool: Annotated[str | None, Parameter(metavar="NAME")] = None,
     scopes: Annotated[str | None, Parameter(metavar="SCOPE,...")] = None,
+    principal: Annotated[str | None, Parameter(metavar="WHO")] = None,
+    keys: Annotated[str | None, Parameter(metavar="FILE")] = None,
     config: Annotated[str | None, Parameter(metavar="FILE")] = None,
     db: Annotated[str | None, Parameter(metavar="URL")] = None,
     json: bool = False,
@@ -35,6 +41,10 @@ def explain(
         Only this tool, resource (its URI or template) or prompt.
     scopes
         Say whether somebody who holds these scopes may call it; empty for a caller without credentials.
+    principal
+        Say whether they may: local (the user at this machine), anonymous, or the name of an API key.
+    keys
+        The key database; that of [auth] keys in the settings unless given.
     config
         The settings; bascule.toml in this folder unless given.
     db
@@ -56,41 +66,65 @@ def explain(
         found = [one for one in found if one.address == tool]
         if not found:
             raise ConfigError(unknown("The server has no tool, resource or prompt", tool, sorted(known)))
-    held = None if scopes is None else frozenset(part.strip() for part in scopes.split(",") if part.strip())
+    caller = _caller(scopes, principal, keys or settings.auth.keys)
+    default = late("bascule.engine.rates:windows")(settings.limits.rate) if settings.limits.rate else ()
     if json:
-        screen.raw([_as_json(one, held) for one in found])
+        screen.raw([_as_json(one, caller, default) for one in found])
         return exits.OK
     for place, one in enumerate(found):
         if place:
             screen.text("")
-        _show(screen, one, held)
+        _show(screen, one, caller, default)
     for pattern in late("bascule.policy:Rules")(settings.policy).idle([(one.kind, one.address) for one in found]):
         if tool is None:
             screen.remark(f'[policy."{pattern}"] is for nothing that this server has')
     return exits.OK
 
 
-def _show(screen: Screen, one: "Explained", held: frozenset[str] | None) -> None:
+class Caller(NamedTuple):
+    """Whose call is looked at: how they are told of, and the scopes that they hold."""
+
+    shown: str
+    held: frozenset[str]
+
+
+def _caller(scopes: str | None, name: str | None, database: str) -> Caller | None:
+    """The caller that was named; None where nobody was. Raises ConfigError."""
+    if scopes is not None and name is not None:
+        raise ConfigError("A principal has scopes of its own: give --scopes or --principal, not both")
+    if name is not None:
+        held = late("bascule.cli.principals:named")([name], database)[name].scopes
+        return Caller(f"{name} ({_shown(held)})", held)
+    if scopes is None:
+        return None
+    held = frozenset(part.strip() for part in scopes.split(",") if part.strip())
+    return Caller(f"with {_shown(held)}", held)
+
+
+def _shown(held: frozenset[str]) -> str:
+    return "every scope" if "*" in held else ", ".join(sorted(held)) or "no scope"
+
+
+def _show(screen: Screen, one: "Explained", caller: Caller | None, default: "Sequence[Window]") -> None:
     screen.text(f"{one.kind} {one.address}")
-    rows = [(name, value, ", ".join(one.origins.get(name, [_DEFAULT]))) for name, value in _values(one)]
+    rows = _rows(one, default)
     width = max(len(value) for _, value, _ in rows)
     for name, value, origin in rows:
         screen.text(f"  {name:17} {value:{width}}  {origin}")
     screen.text(f"  {'guards':17} {', '.join(one.guards) or 'none'}")
-    if held is not None:
-        lacking = one.lacking(held)
-        who = ", ".join(sorted(held)) or "no scope"
+    if caller is not None:
+        lacking = one.lacking(caller.held)
         told = "may call it" if lacking is None else f"may not call it: {lacking}"
-        screen.text(f"  {'with ' + who:17} {told}")
+        screen.text(f"  {caller.shown:17} {told}")
 
 
-def _values(one: "Explained") -> list[tuple[str, str]]:
-    """What holds, in words; what asks for nothing is left out, except where people look for it."""
+def _rows(one: "Explained", default: "Sequence[Window]") -> list[tuple[str, str, str]]:
+    """What holds, in words, and where that was said; what asks for nothing is left out, except where people look."""
     policy = one.policy
-    rows = [
+    values = [
         ("deny", "nobody may call it" if policy.deny else ""),
         ("scopes", ", ".join(sorted(policy.scopes)) or "none needed"),
-        ("rate", ", ".join(_rate(window.limit, window.per) for window in policy.rate)),
+        ("rate", _rates(policy.rate or default) or "no limit"),
         ("concurrency", "" if policy.concurrency is None else f"{policy.concurrency} at once"),
         ("timeout", "no limit" if policy.timeout is None else f"{policy.timeout:g} s"),
         ("confirm", policy.confirm),
@@ -98,22 +132,24 @@ def _values(one: "Explained") -> list[tuple[str, str]]:
         ("max_result_bytes", f"{policy.max_result_bytes}"),
         ("polls", "yes" if policy.polls else ""),
     ]
-    return [(name, value) for name, value in rows if value]
+    origins = {"rate": [_DEFAULT_RATE if default else _NO_RATE], **one.origins}
+    return [(name, value, ", ".join(origins.get(name, [_DEFAULT]))) for name, value in values if value]
 
 
-def _rate(limit: int, per: float) -> str:
+def _rates(rate: "Sequence[Window]") -> str:
     units = {1.0: "s", 60.0: "min", 3600.0: "h", 86_400.0: "d"}
-    return f"{limit}/{units.get(per, f'{per:g}s')}"
+    return ", ".join(f"{limit}/{units.get(per, f'{per:g}s')}" for limit, per in rate)
 
 
-def _as_json(one: "Explained", held: frozenset[str] | None) -> dict[str, Any]:
+def _as_json(one: "Explained", caller: Caller | None, default: "Sequence[Window]") -> dict[str, Any]:
     policy = one.policy
     found: dict[str, Any] = {
         "kind": one.kind,
         "name": one.address,
         "deny": policy.deny,
         "scopes": sorted(policy.scopes),
-        "rate": [{"limit": window.limit, "per": window.per} for window in policy.rate],
+        "rate": [window._asdict() for window in policy.rate],
+        "defaultRate": [] if policy.rate else [window._asdict() for window in default],
         "concurrency": policy.concurrency,
         "timeout": policy.timeout if policy.timeout is None or math.isfinite(policy.timeout) else None,
         "confirm": policy.confirm,
@@ -123,8 +159,8 @@ def _as_json(one: "Explained", held: frozenset[str] | None) -> dict[str, Any]:
         "from": one.origins,
         "guards": list(one.guards),
     }
-    if held is not None:
-        lacking = one.lacking(held)
+    if caller is not None:
+        lacking = one.lacking(caller.held)
         found["allowed"] = lacking is None
         if lacking is not None:
             found["reason"] = lacking

@@ -22,6 +22,7 @@ from bascule.client.session import RETRIES, Session
 from bascule.client.subscriptions import Subscription, Wanted
 from bascule.engine.answers import ToolsPage
 from bascule.engine.connection import EraName, Introduction, OnWire
+from bascule.engine.exchange import Principal
 from bascule.errors import HeaderMismatch, MCPError
 from bascule.runtime.inbox import Inbox
 from bascule.version import VERSION
@@ -64,6 +65,7 @@ class Client:
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         retries: int = RETRIES,
+        principal: Principal | None = None,
     ) -> None:
         """`target` is a Server, a URL or a command; `timeout` (seconds, None for no limit) holds for every call.
 
@@ -72,12 +74,13 @@ class Client:
         `on_log` gets the server's log messages, `on_notice` the method and parameters of its other notifications; both
         may be async. `on_elicit`, `on_sample` and `on_roots` answer what the server asks while it works on a call, and
         declare that this client can; one that takes a further argument is given Asked: which server, key and request.
-        `on_wire` is shown every message that passes, with all its secrets. Raises
+        `on_wire` is shown every message that passes, with all its secrets. `principal` is who calls, for tests of a
+        Server object: its scopes and limits are that caller's; without it, the user at this machine calls. Raises
         TypeError for what is no target, ConfigError for one that cannot be used as written.
         """
         if era not in {None, "modern", "legacy"}:
             raise ValueError(f"era must be 'modern', 'legacy' or None, not {era!r}")
-        openers = opener(target, headers=headers, env=env, cwd=cwd, on_wire=on_wire)
+        openers = opener(target, headers=headers, env=env, cwd=cwd, on_wire=on_wire, principal=principal)
         inputs = Inputs(on_elicit, on_sample, on_roots, self._server_name)
         introduction = Introduction(Implementation(name, version), inputs.capabilities())
         self._inbox = Inbox(on_log, on_notice, inputs)

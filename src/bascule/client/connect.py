@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bascule.client.entries import Entry, read_entry
 from bascule.engine.application import Application
 from bascule.engine.connection import Connection, OnWire, Stream
+from bascule.engine.exchange import Principal
 from bascule.engine.ports import MakeSeal
 from bascule.errors import ConfigError
 from bascule.late import late
@@ -86,11 +88,12 @@ def opener(
     env: Mapping[str, str] | None,
     cwd: str | os.PathLike[str] | None,
     on_wire: OnWire | None = None,
+    principal: Principal | None = None,
 ) -> Openers:
     """How to connect to `target`. `headers` go with every HTTP request; `env` and `cwd` are for a command.
 
-    `on_wire` is shown every message. Raises TypeError for what is no target, ConfigError for a URL, header or
-    command that cannot be used.
+    `on_wire` is shown every message; `principal` is who calls a server object. Raises TypeError for what is no
+    target, ConfigError for a URL, header, command or principal that cannot be used.
     """
     watch: Front | None = None if on_wire is None else lambda stream: WatchedStream(stream, on_wire)
     if isinstance(target, Mapping):
@@ -98,6 +101,7 @@ def opener(
     if isinstance(target, Entry):
         headers = {**target.headers, **(headers or {})}
         target = target.url or StdioCommand(target.command, target.args, target.env, target.cwd)
+    known = None if principal is None else _known(principal, target)
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         connection = late("bascule.transports.http_client:HttpConnection")
         older = OverStream(lambda: late("bascule.transports.sse_client:SseStream")(target, headers or {})).through(
@@ -115,12 +119,26 @@ def opener(
         return Openers(OverStream(lambda: stream(words, env=own, cwd=place)).through(watch))
     if isinstance(target, Application):
         memory = late("bascule.transports.memory:connect")
-        return Openers(OverStream(lambda: memory(target, _make_seal())).through(watch))
+        return Openers(OverStream(lambda: memory(target, _make_seal(), known)).through(watch))
     raise TypeError(
         f"A client cannot connect to {type(target).__name__!r}: give it a server object, a URL that begins with "
         "http:// or https://, a command (text, a list of words, or StdioCommand), the path of a Python file, or an "
         "entry of an mcpServers file"
     )
+
+
+def _known(principal: Any, target: Any) -> Principal:
+    """The principal as guards compare it. Raises ConfigError where nobody but the server can say who calls."""
+    if not isinstance(target, Application):
+        raise ConfigError(
+            "A principal is for a server object in this process: every other server finds out itself who calls"
+        )
+    given: Any = getattr(principal, "scopes", "")
+    if not isinstance(principal, Principal) or isinstance(given, str):
+        raise ConfigError(
+            'A principal is a Principal, its scopes a set, as in Principal(scopes=frozenset({"tools:read"}))'
+        )
+    return principal if isinstance(given, frozenset) else replace(principal, scopes=frozenset(given))
 
 
 def _make_seal() -> MakeSeal:

@@ -58,7 +58,11 @@ CLOSED: Channel = _Closed()
 
 
 class Principal(Struct, frozen=True):
-    """Who is calling. `key` stands in every key of shared state."""
+    """Who is calling. `key` stands in every key of shared state.
+
+    `issuer` says who vouches for the `subject`; one who is `anonymous` has shown no credentials, and is told from
+    others by session or address only. The scope `*` is every scope.
+    """
 
     issuer: str = ""
     subject: str = ""

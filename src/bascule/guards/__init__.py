@@ -7,8 +7,9 @@ first feature needs it; a guard that does not apply is not there.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from bascule.engine.exchange import Feature, Guard, Handler
+from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.engine.policy import Policy
+from bascule.wire.results import Result
 
 MakeGuard = Callable[[str], Guard | None]
 """The guard of a name in ORDER; None where it is switched off."""
@@ -60,9 +61,32 @@ def fold(handler: Handler, feature: Feature, make: MakeGuard, own: Sequence[Own]
     return handler
 
 
-def applied(policy: Policy, make: MakeGuard) -> tuple[str, ...]:
-    """The names of the guards that a feature with this policy has around it, the outermost first."""
-    return tuple(step.name for step in ORDER if step.applies(policy) and make(step.name) is not None)
+def applied(feature: Feature, make: MakeGuard, own: Sequence[Own] = ()) -> tuple[str, ...]:
+    """The names of the guards that `fold` puts around this feature, the outermost first; an author's guard is called
+    as its function is."""
+    found: list[str] = []
+    for name, applies in ORDER:
+        found += [name_of(one.guard) for one in own if one.before == name and _runs(one.guard, feature)]
+        guard = make(name) if applies(feature.policy) else None
+        if guard is not None and _runs(guard, feature):
+            found.append(name)
+    found += [name_of(one.guard) for one in own if one.before is None and _runs(one.guard, feature)]
+    return tuple(found)
+
+
+def name_of(guard: Guard) -> str:
+    """What an author's guard is called: as its function or class."""
+    return str(getattr(guard, "__name__", None) or type(guard).__name__)
+
+
+def _runs(guard: Guard, feature: Feature) -> bool:
+    """Whether a guard has any business with a feature."""
+    return guard(_nobody, feature) is not _nobody
+
+
+async def _nobody(exchange: Exchange) -> Result:
+    """Stands for what is behind a guard that is only looked at."""
+    raise NotImplementedError
 
 
 def _wrapped(handler: Handler, feature: Feature, own: Sequence[Own], before: str | None) -> Handler:

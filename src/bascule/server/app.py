@@ -6,7 +6,7 @@ Declaring compiles; answering looks up. Transports meet a server only in `serve`
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from bascule.engine.application import Facts, Guarding, Mirrored
 from bascule.engine.exchange import Exchange, Guard
@@ -32,6 +32,9 @@ from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
 from bascule.wire.tasks import EXTENSION as TASKS
 from bascule.wire.tools import JSONSchema, ToolAnnotations
+
+if TYPE_CHECKING:
+    from bascule.server.rehearsal import Rehearsal
 
 _CHANGES = {"listChanged": True}
 
@@ -343,6 +346,10 @@ class Server:
     def session_ended(self, seconds: float, version: str, *, http: bool) -> None:
         """A session of the handshake era has ended, after so many seconds."""
         self._offer.guards.guarding.session_ended(seconds, version, http=http)
+
+    def rehearsal(self, guarding: Guarding) -> "Rehearsal":
+        """This server with guards by these settings, and nothing of its functions behind them. Raises ConfigError."""
+        return self._offer.rehearsal(self.facts, guarding)
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""

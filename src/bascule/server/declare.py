@@ -170,7 +170,8 @@ def resource(home: Home, function: Callable[..., Any], options: ResourceOptions)
         icons=options.icons,
         meta=options.meta,
     )
-    return ResourceFeature(name, definition, handler, kept=Kept(handler, definition, options.demands))
+    kept = Kept(handler, definition, options.demands, features.resource_check(signature))
+    return ResourceFeature(name, definition, handler, kept=kept)
 
 
 def prompt(home: Home, function: Callable[..., Any], options: PromptOptions) -> PromptFeature:
@@ -185,7 +186,7 @@ def prompt(home: Home, function: Callable[..., Any], options: PromptOptions) -> 
     ]
     definition = Prompt(name, options.title, described, arguments or None, options.icons, options.meta)
     handler = features.prompt_handler(home, signature, described, what)
-    kept = Kept(handler, definition, options.demands)
+    kept = Kept(handler, definition, options.demands, features.prompt_check(signature))
     return PromptFeature(name, definition, handler, completions_of(signature.schema), kept=kept)
 
 
@@ -213,7 +214,7 @@ def _template(
         meta=options.meta,
     )
     lister = None if options.list is None else features.resource_lister(home, options.list, f"resource {options.uri!r}")
-    kept = Kept(handler, definition, options.demands)
+    kept = Kept(handler, definition, options.demands, features.resource_check(signature))
     return TemplateFeature(name, definition, template, handler, lister, completions_of(signature.schema), kept=kept)
 
 

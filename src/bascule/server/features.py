@@ -252,6 +252,28 @@ def _checker(parameters: Parameters) -> Check:
     return check
 
 
+def prompt_check(parameters: Parameters) -> Check:
+    """Raises InvalidParams for arguments of a prompt that its function would refuse."""
+
+    def check(exchange: Exchange) -> None:
+        given = getattr(exchange.params, "arguments", UNSET)
+        _parsed(parameters, {} if given is UNSET else given)
+
+    return check
+
+
+def resource_check(parameters: Parameters) -> Check:
+    """Raises InvalidParams for a URI whose variables the function of the resource would refuse."""
+    return lambda exchange: _parsed(parameters, exchange.variables)
+
+
+def _parsed(parameters: Parameters, values: Any) -> None:
+    try:
+        parameters.parse(values)
+    except InvalidArguments as error:
+        raise InvalidParams(error.message) from None
+
+
 def _prelude(home: Home, parameters: Parameters) -> Callable[[Exchange], Awaitable[Any]]:
     """What comes before a task begins: its arguments are checked, and its declared questions answered."""
 

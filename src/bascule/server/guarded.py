@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from bascule.engine.application import Guarding
 from bascule.engine.demands import Settled, Source, settle
-from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.exchange import Exchange, Guard, Handler
 from bascule.engine.policy import Policy
 from bascule.errors import DeclarationError, Refused, ToolError
-from bascule.guards import NAMES, Own, fold
+from bascule.guards import NAMES, Own, applied, fold
 from bascule.late import late
 from bascule.server.features import Feature, failure
 from bascule.wire.results import Result
@@ -62,6 +62,22 @@ class Guards:
 
         Raises ConfigError.
         """
+        known, own = self._known(feature)
+        bare = known.handler
+        folded = fold(bare, known, self.guard, own)
+        return replace(known, handler=bare if folded is bare else _answering(folded, known.kind == "tool"))
+
+    def applied(self, feature: Feature) -> tuple[str, ...]:
+        """The names of the guards around a feature, the outermost first. Raises ConfigError."""
+        known, own = self._known(feature)
+        return applied(known, self.guard, own)
+
+    def guard(self, name: str) -> Guard | None:
+        """The guard of a name in the order of guards; None where it is switched off. Raises ConfigError."""
+        return self.guarding.guard(name)
+
+    def _known(self, feature: AnyFeature) -> tuple[AnyFeature, list[Own]]:
+        """The feature with its policy and the handler that guards are folded around, and the authors' guards."""
         bare = feature.kept.bare or feature.handler
         owners = feature.kept.owners
         owners = owners if any(owner is self.own for owner in owners) else (*owners, self.own)
@@ -71,16 +87,15 @@ class Guards:
         policy, origins = self.settled(feature)
         known = replace(feature, definition=_told(definition, policy), policy=policy, kept=kept, handler=bare)
         if kept.into_task is not None:
-            bare = kept.into_task(self._work(known, stated="timeout" in origins))
-            known = replace(known, policy=replace(policy, timeout=None))
-        folded = fold(bare, known, self.guarding.guard, own)
-        return replace(known, handler=bare if folded is bare else _answering(folded, known.kind == "tool"))
+            task = kept.into_task(self._work(known, stated="timeout" in origins))
+            known = replace(known, policy=replace(policy, timeout=None), handler=task)
+        return known, own
 
     def _work(self, feature: AnyFeature, stated: bool) -> Handler:
         """What a task does: the handler, for as long as it was said that it may take, and no default; what it answers
         passes what results pass."""
         handler = feature.handler
-        for guard in (self.guarding.guard("timeout") if stated else None, self.guarding.guard("sanitise")):
+        for guard in (self.guard("timeout") if stated else None, self.guard("sanitise")):
             handler = handler if guard is None else _answering(guard(handler, feature), tool=True)
         return handler
 

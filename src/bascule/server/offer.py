@@ -4,12 +4,11 @@ What is added here later appears in those too; what is removed goes there as wel
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bascule.engine.application import Facts
+from bascule.engine.application import Facts, Guarding
 from bascule.engine.hub import RESOURCES, Hub
 from bascule.engine.policy import Kind, Policy
-from bascule.guards import applied
 from bascule.guards.scopes import may_use
 from bascule.late import late
 from bascule.server.features import Feature
@@ -19,6 +18,9 @@ from bascule.server.registry import Registry, list_of
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.skills import SKILLS
+
+if TYPE_CHECKING:
+    from bascule.server.rehearsal import Rehearsal
 
 _CHANGES = {"listChanged": True}
 
@@ -99,9 +101,14 @@ class Offer:
         found: list[Explained] = []
         for feature in self.registry:
             policy, origins = self.guards.settled(feature)
-            names = applied(policy, self.guards.guarding.guard)
+            names = self.guards.applied(feature)
             found.append(Explained(feature.kind, feature.address, policy, origins, names))
         return found
+
+    def rehearsal(self, facts: Facts, guarding: Guarding) -> "Rehearsal":
+        """What is offered here, with its guards and nothing behind them. Raises ConfigError."""
+        made: Rehearsal = late("bascule.server.rehearsal:Rehearsal")(self.registry, facts, guarding)
+        return made
 
     def take_skills(self, skills: list[Any]) -> None:
         """Offer these skills, here and where this is mounted."""

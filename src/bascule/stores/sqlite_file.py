@@ -17,6 +17,9 @@ T = TypeVar("T")
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
 
+MEMORY = ":memory:"
+"""The path that stands for no file: what is written is gone with the last use."""
+
 
 class SqliteFile:
     """A database file with a schema, which has a version; a file of a later one is not touched."""
@@ -54,7 +57,8 @@ class SqliteFile:
             raise OSError(f"{self._path} cannot be used: {error}") from error
 
     def _opened(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would let others read it
+        if self._path != MEMORY:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would let others read it
         database = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA synchronous = FULL")

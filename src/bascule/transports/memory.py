@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from bascule.engine.application import Application
-from bascule.engine.exchange import LOCAL
+from bascule.engine.exchange import LOCAL, Principal
 from bascule.engine.ports import MakeSeal
 from bascule.eras.route import StreamRoute
 from bascule.runtime.lifespan import Lifespan
@@ -17,8 +17,9 @@ from bascule.runtime.pump import Pump
 class MemoryStream:
     """The client's end of a stream to an application in this process."""
 
-    def __init__(self, application: Application, make_seal: MakeSeal) -> None:
+    def __init__(self, application: Application, make_seal: MakeSeal, principal: Principal = LOCAL) -> None:
         self._make_seal = make_seal
+        self._principal = principal
         self._lifespan = Lifespan(application)
         self._application = application
         self._pump: Pump | None = None
@@ -30,7 +31,7 @@ class MemoryStream:
         await self._lifespan.start()
         self._on_line, self._on_close = on_line, on_close
         route = StreamRoute(self._application, self._make_seal)
-        self._pump = Pump(self._application, route, LOCAL, self._answer, _drained)
+        self._pump = Pump(self._application, route, self._principal, self._answer, _drained)
         self._pump.open(self._lifespan.value)
 
     def write(self, line: bytes) -> None:
@@ -58,9 +59,10 @@ class MemoryStream:
             asyncio.get_running_loop().call_soon(self._on_line, line)
 
 
-def connect(application: Application, make_seal: MakeSeal) -> MemoryStream:
-    """A stream to `application`; it starts and stops with the stream."""
-    return MemoryStream(application, make_seal)
+def connect(application: Application, make_seal: MakeSeal, principal: Principal | None = None) -> MemoryStream:
+    """A stream to `application`; it starts and stops with the stream. `principal` is who calls; the user at this
+    machine where it is None."""
+    return MemoryStream(application, make_seal, LOCAL if principal is None else principal)
 
 
 async def _drained() -> None:
