@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bascule.client.inputs import Asked as Asked
     from bascule.client.many import Clients as Clients
     from bascule.engine.exchange import Principal as Principal
+    from bascule.engine.routes import HttpRequest as HttpRequest
+    from bascule.engine.routes import HttpResponse as HttpResponse
     from bascule.errors import BasculeError as BasculeError
     from bascule.errors import CallTimedOut as CallTimedOut
     from bascule.errors import ConfigError as ConfigError
@@ -88,6 +90,8 @@ _HOMES = {
     "ElicitResult": "bascule.wire.inputs",
     "EmbeddedResource": "bascule.wire.content",
     "GetPromptResult": "bascule.wire.prompts",
+    "HttpRequest": "bascule.engine.routes",
+    "HttpResponse": "bascule.engine.routes",
     "Icon": "bascule.wire.content",
     "ImageContent": "bascule.wire.content",
     "MCPError": "bascule.errors",

@@ -7,7 +7,7 @@
     │   ├── ParseError  InvalidRequest  MethodNotFound  InvalidParams  InternalError
     │   ├── ResourceNotFound  HeaderMismatch  MissingCapability  UnsupportedVersion
     │   ├── Unauthenticated  Forbidden  TooManyFailures  CredentialsUnavailable  TooManyRequests
-    │   └── MissingScope  Overloaded  AuditUnavailable  Refused
+    │   └── MissingScope  Overloaded  AuditUnavailable  Refused  BadRequest
     ├── ToolError             travels as a tool result with isError: the model sees the sentence
     │   ├── InvalidArguments  NotAnswered  Declined  PermissionDenied
     │   ├── RateLimited  TimedOut  Busy  RepeatedCall
@@ -84,6 +84,13 @@ class InvalidRequest(MCPError):
     """JSON, but not a JSON-RPC message that is legal here (-32600)."""
 
     code = -32600
+    status = 400
+
+
+class BadRequest(MCPError):
+    """What a request to a page says cannot be read (HTTP 400): its query, or its body as JSON."""
+
+    code = 400
     status = 400
 
 

@@ -11,6 +11,7 @@ from bascule.engine.exchange import Exchange, Guard, Handler
 from bascule.engine.hub import Hub
 from bascule.engine.policy import Kind
 from bascule.engine.ports import Keeping
+from bascule.engine.routes import Routes
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.results import CacheScope, Result
@@ -93,6 +94,9 @@ class Application(Protocol):
 
     @property
     def healthy(self) -> bool: ...
+
+    @property
+    def routes(self) -> Routes: ...
 
     def use_secrets(self, secrets: Sequence[str]) -> None: ...
 

@@ -25,6 +25,7 @@ from bascule.server.features import Lifespan, ListResources
 from bascule.server.offer import Explained, Offer
 from bascule.server.pages import PAGE_SIZE
 from bascule.server.registry import Registry
+from bascule.server.routes import GET, PageTable
 from bascule.server.task_door import TaskDoor
 from bascule.server.workers import Workers
 from bascule.wire.content import Annotations, Icon, Meta
@@ -85,6 +86,7 @@ class Server:
         self._methods = self._answers.methods
         self._workers = Workers()
         self._mounted: list[Server] = []
+        self.routes = PageTable(self)
 
     @overload
     def tool(self, function: Function, /) -> Function: ...
@@ -288,6 +290,21 @@ class Server:
 
         return declared
 
+    @overload
+    def route(
+        self, path: str, handler: None = None, *, methods: Sequence[str] = ..., public: bool = ...
+    ) -> Callable[[Function], Function]: ...
+    @overload
+    def route(self, path: str, handler: Function, *, methods: Sequence[str] = ..., public: bool = ...) -> Function: ...
+    def route(self, path: str, handler: Any = None, *, methods: Sequence[str] = GET, public: bool = False) -> Any:
+        """Serve a page beside the MCP endpoint, over HTTP only: `handler(request)` answers with an HttpResponse, a str,
+        bytes, a dict or a list; synchronous functions run in a thread. Or an ASGI application, for all below the path.
+
+        Who asks must show credentials as at the endpoint, unless the page is `public`. Guards do not run for pages.
+        Raises DeclarationError for a path that is taken or cannot be, and ConfigError at start where the endpoint is.
+        """
+        return self.routes.declare(path, handler, methods, public)
+
     def skills(self, folder: str | os.PathLike[str]) -> None:
         """Offer every skill in a folder: each a folder of its own with a SKILL.md. They are read now, and once.
 
@@ -301,12 +318,15 @@ class Server:
     def mount(self, other: "Server", *, prefix: str | None = None) -> None:
         """Offer everything that `other` offers, now and later, here too; its lifespan runs inside this one's.
 
-        With a prefix, tools and prompts become `prefix_name`, resources and skills `scheme://prefix/…`.
+        With a prefix, tools and prompts become `prefix_name`, resources and skills `scheme://prefix/…`, and pages
+        `/prefix/…`.
         Raises DeclarationError where a name is taken.
         """
         if other is self or other.contains(self):
             raise DeclarationError(f"The server {other.info.name!r} cannot be mounted in itself")
+        adopt_pages = self.routes.adoption(other.routes, prefix)
         self._offer.adopt(other._offer, prefix)
+        adopt_pages()
         self._mounted.append(other)
         self._tasks.mount(other._tasks)
 

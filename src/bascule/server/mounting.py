@@ -30,8 +30,7 @@ def prefixed(feature: Feature, prefix: str | None) -> Feature:
     """
     if prefix is None:
         return feature
-    if not _PREFIX.fullmatch(prefix):
-        raise DeclarationError(f"The prefix {prefix!r} must be 1 to 32 letters, digits, hyphens and underscores")
+    checked_prefix(prefix)
     feature = _as_declared(feature)
     if isinstance(feature, ToolFeature | PromptFeature):
         what = "tool" if isinstance(feature, ToolFeature) else "prompt"
@@ -42,6 +41,13 @@ def prefixed(feature: Feature, prefix: str | None) -> Feature:
         uri = prefixed_uri(prefix, feature.definition.uri)
         return msgspec.structs.replace(feature, definition=msgspec.structs.replace(feature.definition, uri=uri))
     return _prefixed_template(feature, prefix)
+
+
+def checked_prefix(prefix: str) -> str:
+    """The prefix. Raises DeclarationError for one that cannot stand in a name."""
+    if not _PREFIX.fullmatch(prefix):
+        raise DeclarationError(f"The prefix {prefix!r} must be 1 to 32 letters, digits, hyphens and underscores")
+    return prefix
 
 
 def _as_declared(feature: Feature) -> Feature:

@@ -5,7 +5,7 @@ guards and rules for arguments: no lifespan is opened, nothing is listed or comp
 call is watched on its way, so that it can be told which guard decided it; one call at a time.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from bascule.engine.exchange import Feature as Guarded
 from bascule.engine.hub import Hub
 from bascule.engine.policy import Kind
 from bascule.engine.ports import Keeping
+from bascule.engine.routes import Routes
 from bascule.errors import MethodNotFound, ToolError, unforeseen
 from bascule.guards import NAMES, Own, name_of
 from bascule.server.answers import Answers
@@ -40,6 +41,16 @@ _OBSERVERS = frozenset({"telemetry"})
 """Guards that decide nothing, and tell others what happened: nothing has."""
 
 
+class _NoPages:
+    """A rehearsal is asked nothing over HTTP."""
+
+    def find(self, path: str) -> None:
+        return None
+
+    def reserve(self, paths: Collection[str]) -> None:
+        """There is nothing to keep apart."""
+
+
 class Rehearsal:
     """An Application that offers these features, guarded as `guarding` says. Raises ConfigError."""
 
@@ -47,6 +58,7 @@ class Rehearsal:
         capabilities = replace(facts.capabilities, completions=None, extensions=None)
         self.facts = replace(facts, ttl_ms=0, capabilities=capabilities)
         self.hub = Hub()
+        self.routes: Routes = _NoPages()
         self.healthy = True
         self.watch = Watch()
         self._registry = Registry()

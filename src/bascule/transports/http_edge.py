@@ -50,14 +50,14 @@ class Edge:
         known = self._cors.get(origin)
         return self._check_origin(origin) if known is None else known
 
-    def preflight(self, headers: Headers) -> RawHeaders:
+    def preflight(self, headers: Headers, methods: bytes = _METHODS) -> RawHeaders:
         """The answer to a CORS preflight: methods and headers that a browser may send. Raises NotAdmitted."""
         cors = self.admit(headers)
         asked = headers.get("access-control-request-headers", "").lower().replace(" ", "").split(",")
         allowed = [name for name in asked if name in _REQUEST_HEADERS or name.startswith("mcp-param-")]
         return [
             *cors,
-            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-methods", methods),
             (b"access-control-allow-headers", ", ".join(allowed or _REQUEST_HEADERS).encode("latin-1")),
             (b"access-control-max-age", b"600"),
         ]
@@ -100,7 +100,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     client went away, who will not read that."""
     length = headers.get("content-length", "")
     if length.isdigit() and int(length[:20]) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.request" and not message.get("more_body", False) and len(body) <= limit:
@@ -116,7 +116,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     if message["type"] != "http.request":
         raise NotAdmitted("The client went away", status=400)
     if size > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return b"".join(chunks)
 
 
@@ -138,7 +138,8 @@ def _public(url: str | None) -> tuple[list[str], list[str]]:
     return named, [f"{parts.scheme}://{host}" for host in named]
 
 
-def _too_large(limit: int) -> NotAdmitted:
+def too_large(limit: int) -> NotAdmitted:
+    """The refusal (413) of a body of more than `limit` bytes."""
     return NotAdmitted(f"The request is larger than {limit} bytes", status=413)
 
 

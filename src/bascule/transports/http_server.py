@@ -39,6 +39,7 @@ from bascule.transports.http_headers import (
     drop_credentials,
     read_headers,
 )
+from bascule.transports.http_pages import Pages, Visit
 from bascule.transports.http_reply import ANSWER, Caller, Reply
 from bascule.transports.watch import Beat, Watch
 from bascule.wire.jsonrpc import Frame, decode, is_batch
@@ -106,6 +107,8 @@ class HttpServer:
         if self._paths & self._legacy_paths:
             raise ConfigError(f"With legacy_sse, the setting path in [http] cannot be {self._path}")
         self._paths |= self._legacy_paths
+        application.routes.reserve(self._paths)
+        self._pages = Pages(application.routes, settings, self._edge, self._admitted)
         self._caller = Caller(ANONYMOUS, {})
         self._draining = False
         self._listeners: dict[Listener, None] = {}
@@ -124,7 +127,8 @@ class HttpServer:
         try:
             headers = read_headers(scope["headers"])
             if path not in self._paths:
-                raise NotAdmitted(f"Nothing is served here; the MCP endpoint is {self._path}", status=404)
+                await self._pages.serve(Visit(path, scope, headers, receive, send), reply)
+                return
             method = scope["method"]
             if method == "OPTIONS":
                 reply.extra = self._edge.preflight(headers)
@@ -147,12 +151,20 @@ class HttpServer:
             log.exception("a request failed")
             await reply.fail()
 
-    async def _caller_of(self, scope: Scope, headers: dict[str, str]) -> Caller:
-        """Who sent a request, as far as that is shown, and from where. Raises MCPError for who may not."""
+    async def _admitted(self, scope: Scope, headers: dict[str, str], public: bool) -> Caller:
+        """Who asks for a page, with the state of the application, which runs then. Raises MCPError."""
+        caller = await self._caller_of(scope, headers, public)
+        if self._lifespan.state is not State.READY:
+            await self._start_late()
+        return Caller(caller.principal, self._caller.state, caller.address)
+
+    async def _caller_of(self, scope: Scope, headers: dict[str, str], public: bool = False) -> Caller:
+        """Who sent a request, as far as that is shown, and from where; nobody is asked to show it where `public`.
+        Raises MCPError for who may not."""
         client = scope.get("client")
         address = client[0] if client else ""
         principal = ANONYMOUS
-        if self._authenticator is not None:
+        if self._authenticator is not None and not public:
             principal = await self._authenticator.authenticate(headers, address)
             drop_credentials(headers)  # so that no handler can pass them on
         if self._per_address is not None:
