@@ -13,7 +13,7 @@ from bascule import CallTimedOut, Client, ConnectionLost, MCPError, Server
 from bascule.client import client as module
 from bascule.client import subscriptions
 from bascule.client.connect import Openers
-from bascule.client.subscriptions import Change
+from bascule.client.subscriptions import Change, Wanted
 from bascule.runtime.caller import Caller
 from bascule.runtime.inbox import Inbox
 from tests.client.scripted import Message, Posted, ScriptedStream, answer, error, http, legacy, modern, notice, speaking
@@ -364,3 +364,21 @@ async def test_a_server_that_tells_of_ever_new_parts_of_a_resource_fills_no_memo
                     waiting.append(await anext(changes))
     assert len(waiting) <= subscriptions.MAX_WAITING
     assert Change("resource", "note://a/", missed=True) in waiting
+
+
+@pytest.mark.parametrize(
+    ("wanted", "uri", "part"),
+    [
+        ("note://a", "note://a", True),
+        ("note://a", "note://ab", False),
+        ("note://a", "note://a/b", True),
+        ("note://a", "note://a?b=1", True),
+        ("note://a", "note://a#b", True),
+        ("note://a", "note://a.b", False),
+        ("note://a/", "note://a/b", True),
+        ("note://a/", "note://a", False),
+        ("note://", "note://a", True),
+    ],
+)
+def test_a_subscription_hears_of_sub_resources_and_of_no_neighbours(wanted, uri, part):
+    assert Wanted((wanted,)).has(uri) is part

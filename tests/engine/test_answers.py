@@ -1,10 +1,11 @@
 """Answers become the structs of their methods and the exceptions of their codes."""
 
+import math
 from typing import Any
 
 import msgspec
 import pytest
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from bascule.engine.answers import decode_result, received
 from bascule.errors import HeaderMismatch, MCPError, MissingCapability, ResourceNotFound, UnsupportedVersion
@@ -69,3 +70,23 @@ def test_every_code_has_its_exception(code: int, kind: type[MCPError]) -> None:
         {"a": 1},
         400,
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "wait"),
+    [
+        ({"code": "overloaded", "retryAfter": 1.5}, 1.5),
+        ({"retryAfter": 0}, 0.0),
+        ({"retryAfter": -1}, None),
+        ({"retryAfter": 10**400}, None),
+        ({"retryAfter": math.inf}, None),
+        ({"retryAfter": math.nan}, None),
+        ({"retryAfter": "5"}, None),
+        ({"retryAfter": None}, None),
+        ([1], None),
+        (None, None),
+        (UNSET, None),
+    ],
+)
+def test_an_error_says_when_to_try_again_where_that_is_a_time(data: Any, wait: float | None) -> None:
+    assert received(ErrorObject(503, "busy", data)).retry_after == wait

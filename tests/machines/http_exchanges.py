@@ -2,7 +2,7 @@
 
 import json
 
-from tests.machines.http_model import INTERNAL, INVALID_REQUEST, STATE_TTL, Round, Session
+from tests.machines.http_model import DRAINING, INTERNAL, INVALID_REQUEST, STATE_TTL, Round, Session
 from tests.machines.network import Connection
 
 MARK = "secret"
@@ -22,6 +22,8 @@ class OfSession(Connection):
 
     def refused(self, code, status):
         """Whether the refusal is right."""
+        if (code, status) == DRAINING:
+            return self.host.drained
         dead = self.stranger or not (self.was_alive and self.session.alive(self.host, self.world.loop.time()))
         return dead and (code, status) == (INVALID_REQUEST, 404)
 
@@ -126,6 +128,8 @@ class Subscription(Connection):
             if not self.acknowledged or message["params"]["uri"] not in self.uris:
                 self.fault(f"hears {message}, and listens to {self.uris}")
             self.unheard.discard(message["params"]["uri"])
+        elif "error" in message and (message["error"]["code"], self.status) == DRAINING and self.host.drained:
+            return
         elif "result" not in message or message["id"] != self.request_id or not self.host.drained:
             self.fault(f"gets {message}")
         named = message.get("params", message.get("result"))["_meta"]
@@ -137,10 +141,14 @@ class Greeting(Connection):
     """initialize, which opens a session."""
 
     def heard(self, message, event_id):
+        if "error" in message and (message["error"]["code"], self.status) == DRAINING and self.host.drained:
+            return
         if self.status != 200 or message["result"]["protocolVersion"] != self.client.version:
             self.fault(f"is answered with {self.status} and {message}")
 
     def finished(self):
+        if self.status != 200:
+            return
         session = Session(self.client, self.headers["mcp-session-id"], self.answered_at, self.world.session_ttl)
         self.client.sessions.append(session)
 
@@ -163,7 +171,7 @@ class Firm(OfSession):
             if self.must_refuse():
                 self.fault("is accepted in a session that is none")
             self.effect()
-        elif self.status != 404:
+        elif self.status != 404 and not (self.status == DRAINING[1] and self.host.drained):
             self.fault(f"is answered with {self.status}")
 
 
@@ -179,6 +187,8 @@ class Knock(Connection):
         self.code = message.get("error", {}).get("code")
 
     def finished(self):
+        if (self.code, self.status) == DRAINING and self.host.drained:
+            return
         if (self.status, self.code) != self.wanted:
             self.fault(f"is answered with {self.status} and {self.code}, not {self.wanted}")
 

@@ -7,6 +7,9 @@ very step at which a cancellation or an end of a session takes effect, whether a
 STATE_TTL = 600
 QUESTION_TTL = 600
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = -32600, -32601, -32602, -32603
+DRAINING = (503, 503)
+"""Code and status of what comes to a server that stops."""
+
 MISMATCH, INCAPABLE, UNSUPPORTED = -32020, -32021, -32022
 ERROR_KEY = "dev.bascule/error"
 

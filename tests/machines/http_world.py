@@ -19,7 +19,7 @@ from tests.machines.http_exchanges import (
     round_of,
 )
 from tests.machines.http_hosts import SESSION_TTL, Host
-from tests.machines.http_model import INVALID_PARAMS, INVALID_REQUEST, Client
+from tests.machines.http_model import DRAINING, INVALID_PARAMS, INVALID_REQUEST, Client
 from tests.machines.simulated import Disk, DiskMarks
 from tests.messages import META, PREFIX, headers, initialize, legacy, line, request
 
@@ -138,6 +138,8 @@ class World:
         call.answers.append(message)
         if not call.begun and not connection.resumes:
             call.done_at = connection.answered_at
+        if connection.host.drained and not call.begun:
+            call.refusals.add(DRAINING)
         if call.session is not None:
             if connection.refused(INVALID_REQUEST, 404) or connection.must_refuse():
                 call.refusals.add((INVALID_REQUEST, 404))

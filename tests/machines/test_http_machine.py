@@ -9,11 +9,11 @@ can be repeated; BASCULE_SEEDS sets how many.
 import asyncio
 import os
 import random
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
-from bascule.engine.canonical import Call
 from bascule.engine.hub import Listener
 from bascule.eras import rounds
 from bascule.runtime.firststep import first_step
@@ -79,7 +79,7 @@ PLANTED = {
     "an id may run twice": (http_sessions.HandshakeEndpoint, "_begun", begun_unchecked),
     "any principal may use a session": (session_ids, "_digest", lambda key: b"alike"),
     "any principal may use a state": (rounds, "_principal", lambda exchange: b"alike"),
-    "a state fits any request": (rounds, "call_of", lambda exchange: Call("", "", {})),
+    "a state fits any request": (rounds, "call_of", lambda exchange: SimpleNamespace(digest=b"alike")),
     "listeners stay": (Listener, "close", lambda listener: None),
     "anybody may answer a question": (BackChannels, "settle", settled_for_anybody),
     "what is cancelled is answered": (Reply, "end", ended_with_an_answer),

@@ -1,12 +1,14 @@
 """One answer over ASGI, written to by several at once, for clients that leave and with a store that fails."""
 
 import asyncio
+import math
 from contextlib import suppress
 
 import pytest
 
 from bascule.engine.exchange import Conversation, Peer
-from bascule.transports.http_headers import Accepted
+from bascule.errors import MCPError
+from bascule.transports.http_headers import Accepted, headers_of
 from bascule.transports.http_reply import Reply
 from bascule.wire.requests import ClientCapabilities
 
@@ -152,3 +154,21 @@ async def test_a_stream_that_ends_without_an_answer_is_not_kept(reply, recorder)
     await reply.event(b"one")
     await reply.end()
     assert recorder.kept is None
+
+
+@pytest.mark.parametrize(
+    ("wait", "challenge", "headers"),
+    [
+        (1.2, None, [(b"retry-after", b"2")]),
+        (0, "Bearer", [(b"www-authenticate", b"Bearer"), (b"retry-after", b"0")]),
+        (-1, None, []),
+        (math.nan, None, []),
+        (math.inf, None, []),
+        (1e300, None, []),
+        (None, "Bearer \u2603", [(b"www-authenticate", b"Bearer ?")]),
+    ],
+)
+def test_an_error_says_in_headers_what_headers_can_say(wait, challenge, headers):
+    error = MCPError("no", status=503)
+    error.retry_after, error.challenge = wait, challenge
+    assert headers_of(error) == headers

@@ -17,6 +17,8 @@ class Refused(ToolError):
     """The statement is not one that may run; the sentence says what is allowed instead."""
 
     code: ClassVar[str] = "sql_refused"
+    advice = "Write a statement that only reads, as the sentence says."
+    retry = "once mended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,10 @@ class Change(Struct, frozen=True):
     missed: bool = False
 
 
+_JOINTS = "/?#"
+"""What stands between the URI of a resource and the rest of a sub-resource's."""
+
+
 class Wanted(Struct, frozen=True):
     """What a subscriber wants to hear of."""
 
@@ -69,6 +73,13 @@ class Wanted(Struct, frozen=True):
     prompts: bool = False
     resources: bool = False
     tasks: tuple[str, ...] = ()
+
+    def has(self, uri: str) -> bool:
+        """Whether this is a resource that is wanted, or a part of one: its URI goes on with path, query or fragment."""
+        return any(
+            uri.startswith(one) and (len(uri) == len(one) or uri[len(one)] in _JOINTS or one[-1:] in _JOINTS)
+            for one in self.uris
+        )
 
     def everything(self) -> list[Change]:
         """A change of each, which may have been missed."""
@@ -106,8 +117,8 @@ class Changes:
         kind = _LISTS.get(method)
         if kind is not None and getattr(self._wanted, kind):
             self.put(Change(kind))
-        elif method == RESOURCE_UPDATED and str(given.get("uri")).startswith(self._wanted.uris):
-            self.put(Change("resource", str(given["uri"])))  # what it begins with: it may be a part of what is wanted
+        elif method == RESOURCE_UPDATED and self._wanted.has(str(given.get("uri"))):
+            self.put(Change("resource", str(given["uri"])))
         elif method == TASK_CHANGED and given.get("taskId") in self._wanted.tasks:
             self.put(Change("task", str(given["taskId"]), given))
 

@@ -100,6 +100,10 @@ _KINDS: Mapping[int, type[MCPError]] = {
 } | {_OLD_RESOURCE_NOT_FOUND: ResourceNotFound}
 
 
+_LONGEST_WAIT = 10**9
+"""Seconds; more is no time that anybody waits."""
+
+
 def decode_result(method: str, raw: Raw) -> Any:
     """The result of `method` as its struct, or as plain objects where the method is not known here.
 
@@ -122,7 +126,14 @@ def received(error: ErrorObject, status: int = 200) -> MCPError:
     data = None if isinstance(error.data, UnsetType) else error.data
     raised = kind.__new__(kind, error.message)
     MCPError.__init__(raised, error.message, code=error.code, data=data, status=status)
+    raised.retry_after = _wait_in(data)
     return raised
+
+
+def _wait_in(data: Any) -> float | None:
+    """The seconds after which a refused request may succeed, where an error says them."""
+    wait = data.get("retryAfter") if isinstance(data, dict) else None
+    return float(wait) if isinstance(wait, int | float) and 0 <= wait <= _LONGEST_WAIT else None
 
 
 def _without_nulls(value: Any) -> Any:

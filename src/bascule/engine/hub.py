@@ -2,18 +2,22 @@
 
 A change is a topic: a list ("tools"), or a resource's URI. What a listener has not taken yet is kept once for each
 topic, so a listener that is slow costs no more than the topics that it listens to. Changes may be told from any thread.
+What a listener may not read, it does not hear of, whatever it asked for: that is looked at with each change.
 Knows topics and listeners; knows no message, no time and no transport.
 """
 
 from collections.abc import Callable, Iterable
 
-from bascule.errors import MCPError
+from bascule.errors import TooMany
 
 TOOLS, PROMPTS, RESOURCES = "tools", "prompts", "resources"
 TASK_TOPIC = "\0task "
 """What the topic of a task begins with; no URI begins so."""
 
 LISTS = (TOOLS, PROMPTS, RESOURCES)
+
+MayHear = Callable[[frozenset[str], str], bool]
+"""Whether somebody who holds these scopes may hear of a resource."""
 
 MAX_LISTENERS = 10_000
 """How many listeners a hub has at the most."""
@@ -23,20 +27,14 @@ MAX_TOPIC_CHARACTERS = 64 * 1024
 """How many resources one client may listen to, and how long all their URIs together may be."""
 
 
-class TooMany(MCPError):
-    """More listeners, or more topics of one, than are served."""
-
-    code = -32600
-    status = 503
-
-
 class Listener:
     """One who listens. `wake` is called, from any thread, when there is something to take or the end has come."""
 
-    __slots__ = ("_heard", "_hub", "_size", "_wake", "ended", "topics")
+    __slots__ = ("_heard", "_hub", "_scopes", "_size", "_wake", "ended", "topics")
 
-    def __init__(self, hub: "Hub", wake: Callable[[], None]) -> None:
+    def __init__(self, hub: "Hub", wake: Callable[[], None], scopes: frozenset[str]) -> None:
         self._hub = hub
+        self._scopes = scopes
         self._wake = wake
         self._heard: dict[str, None] = {}
         self._size = 0
@@ -61,9 +59,10 @@ class Listener:
             self._hub.unindex(self, (topic,))
 
     def hear(self, topic: str) -> None:
-        """A topic has changed."""
-        self._heard[topic] = None
-        self._wake()
+        """A topic has changed; nothing is heard of one that may not be."""
+        if topic in LISTS or topic.startswith(TASK_TOPIC) or self._hub.may_hear(self._scopes, topic):
+            self._heard[topic] = None
+            self._wake()
 
     def take(self) -> list[str]:
         """What has changed since the last time, in the order in which it was first heard of."""
@@ -84,15 +83,16 @@ class Listener:
 class Hub:
     """Tells listeners of changes, in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_hear: MayHear = lambda scopes, topic: True) -> None:
+        self.may_hear = may_hear
         self.listeners: dict[Listener, None] = {}
         self._by_topic: dict[str, dict[Listener, None]] = {}
 
-    def listen(self, topics: Iterable[str], wake: Callable[[], None]) -> Listener:
-        """A new listener; it must be closed. Raises TooMany."""
+    def listen(self, topics: Iterable[str], wake: Callable[[], None], scopes: frozenset[str] = frozenset()) -> Listener:
+        """A new listener, who holds these scopes; it must be closed. Raises TooMany."""
         if len(self.listeners) >= MAX_LISTENERS:
             raise TooMany("Too many clients listen for changes; try again later")
-        listener = Listener(self, wake)
+        listener = Listener(self, wake, scopes)
         try:
             for topic in topics:
                 listener.add(topic)

@@ -113,9 +113,10 @@ class Handshake:
         return result
 
     def refuse(self, error: MCPError) -> tuple[ErrorObject, int]:
-        """The error object with this era's code; errors travel with HTTP 200."""
+        """The error object with this era's code; errors travel with HTTP 200, save those of the transport itself."""
         code = _RESOURCE_NOT_FOUND if isinstance(error, ResourceNotFound) else error.code
-        return ErrorObject(code, error.message, UNSET if error.data is None else error.data), 200
+        status = error.status if error.of_transport else 200
+        return ErrorObject(code, error.message, UNSET if error.data is None else error.data), status
 
 
 async def _answer(channel: Channel, question: Question, trace: dict[str, str]) -> Raw:
@@ -168,6 +169,8 @@ async def _set_level(application: Application, exchange: Exchange) -> Result:
 
 async def _subscribe(application: Application, exchange: Exchange) -> Result:
     conversation, uri = _subscriber(application, exchange)
+    if not application.hub.may_hear(exchange.principal.scopes, uri):
+        raise ResourceNotFound(uri)  # the lists do not show it either
     check_room(len(conversation.subscriptions), sum(map(len, conversation.subscriptions)) + len(uri))
     conversation.subscriptions |= {uri}
     if conversation.listener is not None:

@@ -82,7 +82,7 @@ def address_limit(counters: Counters, windows: tuple[Window, ...]) -> Callable[[
             return
         verdict = await counters.charge(joined("address", network(address)), windows)
         if not verdict.allowed:
-            figures = {"code": RateLimited.code, **_figures(verdict)}
+            figures = _figures(verdict)
             raise TooManyRequests(
                 _sentence("This address", verdict), data=figures, retry_after=float(math.ceil(verdict.wait))
             )

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.errors import MCPError, ToolError
+from bascule.guards.outgoing import change_outgoing
 from bascule.guards.result_size import Kept, as_json, check_whole, fitted, is_small, notice
 from bascule.guards.result_texts import Changes, changed, changed_block, changed_contents, changed_raw, changed_value
 from bascule.wire.content import ContentBlock, TextContent
@@ -121,15 +122,18 @@ def _said(kept: Kept, limit: int) -> TextContent:
 
 
 class _Redacted:
-    """A handler whose results and errors hold no known secret."""
+    """A handler whose results and errors hold no known secret, nor what it sends and asks while it runs."""
 
     def __init__(self, next: Handler, limit: int, redact: Callable[[str], str]) -> None:
         self._next = next
         self._limit = limit
         self._redact = redact
+        self._redacts = redact is not _same
         self._changes = Changes(redact, redact, redact)
 
     async def __call__(self, exchange: Exchange) -> Result:
+        if self._redacts:
+            change_outgoing(exchange, self._redact)
         try:
             result = await self._next(exchange)
         except (ToolError, MCPError) as error:
@@ -162,7 +166,6 @@ class _Untrusted(_Redacted):
         self._detector = detector
         self._random = random
         self._home = home
-        self._redacts = redact is not _same
 
     def _outgoing(self, result: Result) -> Result:
         source = self._source(result)

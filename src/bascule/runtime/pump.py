@@ -209,7 +209,7 @@ class Pump:
         def wake() -> None:
             loop.call_soon_threadsafe(self._tell)
 
-        conversation.listener = self._application.hub.listen(LISTS, wake)
+        conversation.listener = self._application.hub.listen(LISTS, wake, self._inbound.principal.scopes)
 
     def _tell(self) -> None:
         if (self._telling is None or self._telling.done()) and not self._closing:

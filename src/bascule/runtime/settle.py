@@ -19,10 +19,12 @@ log = logging.getLogger("bascule")
 
 
 class Settled(Struct, frozen=True):
-    """An answer, ready to be written: one JSON document and the HTTP status that goes with it."""
+    """An answer, ready to be written: one JSON document, the HTTP status that goes with it, and where it is an error
+    the one that it came from, whose challenge and wait some transports can say in their own way."""
 
     body: bytes
     status: int = 200
+    refused: MCPError | None = None
 
 
 async def settle(application: Application, era: ServerEra, exchange: Exchange) -> Settled:
@@ -66,7 +68,7 @@ def refusal(era: ServerEra, error: MCPError, request_id: RequestId) -> Settled:
     """The answer that carries an error; without its `data` where that is no JSON."""
     body, status = era.refuse(error)
     try:
-        return Settled(encode(ErrorResponse(body, request_id)), status)
+        return Settled(encode(ErrorResponse(body, request_id)), status, error)
     except (TypeError, ValueError, RecursionError):
         log.exception("the data of an error cannot be sent")
-        return Settled(encode(ErrorResponse(ErrorObject(body.code, body.message), request_id)), status)
+        return Settled(encode(ErrorResponse(ErrorObject(body.code, body.message), request_id)), status, error)

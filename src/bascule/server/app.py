@@ -72,8 +72,8 @@ class Server:
         self._instructions = instructions
         self._cache: tuple[int, CacheScope] = (cache_ttl_ms, cache_scope)
         self._lifespan = lifespan
-        self.hub = Hub()
         self._registry = Registry(page_size)
+        self.hub = Hub(self._registry.may_hear)
         self._offer = Offer(name, self._registry, self.hub)
         self._tasks = TaskDoor(self.hub)
         self._answers = Answers(

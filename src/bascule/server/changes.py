@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
-from bascule.engine.exchange import Exchange
-from bascule.engine.hub import MAX_TOPICS, PROMPTS, RESOURCES, TASK_TOPIC, TOOLS, Hub
+from bascule.engine.exchange import Exchange, Principal
+from bascule.engine.hub import MAX_TOPICS, PROMPTS, RESOURCES, TASK_TOPIC, TOOLS, Hub, check_room
 from bascule.engine.notices import notice_of
 from bascule.errors import InvalidParams
 from bascule.wire.jsonrpc import Request
@@ -36,7 +36,7 @@ class WatchTasks(Protocol):
 
 
 async def listen(hub: Hub, offered: ServerCapabilities, watch: WatchTasks, exchange: Exchange) -> Result:
-    """Tell a client of the changes that it wants to hear of.
+    """Tell a client of the changes that it wants to hear of, save those of resources that it may not use.
 
     Raises InvalidParams, TooMany (503), and MissingCapability for tasks where the client does not know them.
     """
@@ -44,6 +44,7 @@ async def listen(hub: Hub, offered: ServerCapabilities, watch: WatchTasks, excha
     if not isinstance(params, ListenParams):
         raise InvalidParams("Invalid params: the notifications are missing")
     granted = _granted(params.notifications, offered)
+    granted.resource_subscriptions = _audible(hub, granted.resource_subscriptions, exchange.principal)
     granted.task_ids = [one for one in params.notifications.task_ids[:MAX_TOPICS] if watch(exchange, one) is not None]
     meta = {SUBSCRIPTION_KEY: exchange.request_id}
     changed = asyncio.Event()
@@ -52,7 +53,7 @@ async def listen(hub: Hub, offered: ServerCapabilities, watch: WatchTasks, excha
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    listener = hub.listen(_topics(granted), wake)
+    listener = hub.listen(_topics(granted), wake, exchange.principal.scopes)
     exchange.listener = listener
     try:
         await exchange.channel.notify(Request(ACKNOWLEDGED, AcknowledgedParams(granted, meta)))
@@ -86,6 +87,12 @@ def _granted(wanted: SubscriptionFilter, offered: ServerCapabilities) -> Subscri
         resources_list_changed=wanted.resources_list_changed and resources,
         resource_subscriptions=list(dict.fromkeys(wanted.resource_subscriptions)) if resources else [],
     )
+
+
+def _audible(hub: Hub, uris: list[str], principal: Principal) -> list[str]:
+    """Those resources that the caller may use. Raises TooMany, before so many are looked at."""
+    check_room(len(uris) - 1, sum(map(len, uris)))
+    return [uri for uri in uris if hub.may_hear(principal.scopes, uri)]
 
 
 def _topics(granted: SubscriptionFilter) -> list[str]:

@@ -91,6 +91,11 @@ class Registry:
                 return feature, values
         return None
 
+    def may_hear(self, held: frozenset[str], uri: str) -> bool:
+        """Whether somebody who holds these scopes may hear of a resource's changes; of what nobody serves, all may."""
+        found = self.find_resource(uri)
+        return found is None or may_use(found[0].policy, held)
+
     @property
     def completes(self) -> bool:
         """Whether there is anything to complete."""

@@ -308,7 +308,8 @@ class HttpConnection:
         wait = _seconds(reply.headers.get("retry-after", ""))
         if frame is not None and frame.error is not UNSET:
             refused = received(frame.error, status)
-            refused.retry_after = wait
+            if wait is not None:
+                refused.retry_after = wait
             raise refused
         phrase = f" {reply.reason}" if reply.reason else ""
         refused = MCPError(

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from bascule.engine.settings import HttpSettings
-from bascule.errors import ConfigError
-from bascule.transports.http_headers import Headers, NotAdmitted, RawHeaders, Receive
+from bascule.errors import ConfigError, NotAdmitted
+from bascule.transports.http_headers import Headers, RawHeaders, Receive
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _MEMORY = 1024

@@ -3,11 +3,12 @@
 Also the names of ASGI's shapes, which every HTTP module here uses.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from bascule.errors import InvalidRequest, MCPError
+from bascule.errors import InvalidRequest, MCPError, NotAdmitted
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,14 +23,9 @@ VERSION = "mcp-protocol-version"
 LAST_EVENT = "last-event-id"
 
 _JSON = "application/json"
+_LONGEST_WAIT = 10**9
 _CREDENTIALS = ("authorization", "x-api-key")
 _ONCE = ("host", "origin", "authorization", "x-api-key", "content-type", "content-length", "mcp-")
-
-
-class NotAdmitted(MCPError):
-    """The edge refuses the request; `status` says how."""
-
-    code = -32600
 
 
 class Accepted(NamedTuple):
@@ -44,6 +40,16 @@ def read_headers(pairs: RawHeaders) -> dict[str, str]:
     agree on it."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
     return headers if len(headers) == len(pairs) else _joined(pairs)
+
+
+def headers_of(error: MCPError) -> RawHeaders:
+    """What an error says in headers: what the caller must show, and when to try again."""
+    headers: RawHeaders = []
+    if error.challenge is not None:
+        headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
+    if error.retry_after is not None and 0 <= error.retry_after <= _LONGEST_WAIT:
+        headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
+    return headers
 
 
 def drop_credentials(headers: dict[str, str]) -> None:

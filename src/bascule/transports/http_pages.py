@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from bascule.engine.routes import HttpRequest, HttpResponse, Page, Place, Routes
 from bascule.engine.settings import HttpSettings
-from bascule.errors import MCPError, unforeseen
+from bascule.errors import MCPError, NotAdmitted, unforeseen
 from bascule.transports.http_edge import Edge, read_body, too_large
-from bascule.transports.http_headers import Message, NotAdmitted, RawHeaders, Receive, Scope, Send
+from bascule.transports.http_headers import Message, RawHeaders, Receive, Scope, Send
 from bascule.transports.http_reply import ANSWER, Caller, Reply
 
 _UNCLEAR = re.compile(r"//|/\.{1,2}(?:;[^/]*)?(?:/|$)|\\|[\x00-\x1f\x7f]|%(?:2e|2f|5c|00)", re.IGNORECASE)

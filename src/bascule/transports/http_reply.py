@@ -6,7 +6,6 @@ Source: specification 2026-07-28, basic/transports/streamable-http, "Receiving M
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +14,7 @@ from msgspec import UNSET, Raw
 from bascule.engine.exchange import Conversation, Principal
 from bascule.engine.framing import encode_event
 from bascule.errors import InternalError, MCPError, NotAnswered
-from bascule.transports.http_headers import Accepted, Message, RawHeaders, Send
+from bascule.transports.http_headers import Accepted, Message, RawHeaders, Send, headers_of
 from bascule.wire.jsonrpc import Request, encode, error_response
 
 log = logging.getLogger("bascule")
@@ -156,8 +155,8 @@ class Reply:
             raise NotAnswered("The client cannot be asked here: it takes no event stream")
         return await self.home.ask(self.conversation, self, method, params)
 
-    async def finish(self, body: bytes, status: int = 200) -> None:
-        """Send the result and end the answer."""
+    async def finish(self, body: bytes, status: int = 200, refused: MCPError | None = None) -> None:
+        """Send the result and end the answer. What `refused` says goes into the headers, where there still are any."""
         if self._closed:
             return
         self._closed = True
@@ -167,6 +166,8 @@ class Reply:
                 await self._event(body, more=False)
             return
         headers = [_JSON, *self.extra]
+        if refused is not None:
+            headers += headers_of(refused)
         if self._answer is not None and self._answer(status, headers, body):
             return
         headers.append((b"content-length", b"%d" % len(body)))
@@ -176,15 +177,11 @@ class Reply:
     async def refuse(self, error: MCPError) -> None:
         """Answer with an error as JSON, with its HTTP status (400 for one that has none), challenge and wait."""
         self._json = True
-        if error.challenge is not None:
-            self.extra = [*self.extra, (b"www-authenticate", error.challenge.encode())]
-        if error.retry_after is not None:
-            self.extra = [*self.extra, (b"retry-after", b"%d" % math.ceil(error.retry_after))]
         status = max(error.status, 400)
         response = error_response(error)
         if response.id is UNSET:
             response.id = None  # JSON-RPC 2.0, 5: the official Python client drops an error that has no id at all
-        await self.finish(encode(response), status)
+        await self.finish(encode(response), status, error)
 
     async def empty(self, status: int) -> None:
         """Answer with no body."""

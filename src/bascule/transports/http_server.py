@@ -21,7 +21,7 @@ from bascule.engine.hub import Listener
 from bascule.engine.ports import Authenticator, Clock, MakeSeal, Marks, Random, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
-from bascule.errors import ConfigError, InternalError, InvalidRequest, MCPError
+from bascule.errors import ConfigError, Draining, InternalError, InvalidRequest, MCPError, NotAdmitted
 from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.lifespan import Lifespan, State
 from bascule.runtime.settle import Settled, refusal, settle
@@ -30,7 +30,6 @@ from bascule.transports.http_headers import (
     SESSION,
     VERSION,
     Headers,
-    NotAdmitted,
     Receive,
     Scope,
     Send,
@@ -172,7 +171,7 @@ class HttpServer:
         return Caller(principal, self._caller.state, address)
 
     def drain(self) -> None:
-        """The server is about to stop: say so at /readyz and end the open streams."""
+        """The server is about to stop: say so at /readyz, begin nothing new, and end the open streams."""
         self._draining = True
         for listener in self._listeners:
             listener.end()
@@ -198,11 +197,15 @@ class HttpServer:
         reply.takes(accepted(headers))
         body = await read_body(receive, headers, self._settings.max_body_bytes)
         if is_batch(body):
+            if self._draining:
+                raise Draining
             check_batch_header(headers.get(VERSION))
             await self._of_handshake().post_batch(body, headers, caller, reply)
             return
         frame = decode(body)
         try:
+            if self._draining and frame.method is not UNSET and frame.id is not UNSET:
+                raise Draining
             era = self._eras.of_headers(frame, headers.get(VERSION))
             if era is self._eras.handshake:
                 await self._of_handshake().post(frame, headers, caller, reply)
@@ -225,14 +228,14 @@ class HttpServer:
             exchange = era.open(frame, inbound)
         except MCPError as error:
             settled = refusal(era, error, frame.id)
-            await reply.finish(settled.body, settled.status)
+            await reply.finish(settled.body, settled.status, settled.refused)
             return
         step = first_step(settle(self._application, era, exchange))
         answer = await self._watched(step, exchange, receive, reply) if isinstance(step, Suspended) else step
         if answer is None:
             reply.abandon()
         else:
-            await reply.finish(answer.body, answer.status)
+            await reply.finish(answer.body, answer.status, answer.refused)
 
     async def _watched(
         self, settling: Suspended[Settled], exchange: Exchange, receive: Receive, reply: Reply
@@ -259,11 +262,15 @@ class HttpServer:
     def _of_handshake(self) -> "HandshakeEndpoint":
         if self._handshake is None:
             self._handshake = self._make_endpoint(self._application, self._settings, self._make_seal())
+            if self._draining:
+                self._handshake.drain()
         return self._handshake
 
     def _of_legacy(self) -> "LegacyEndpoint":
         if self._legacy is None:
             self._legacy = self._make_legacy(self._application, self._settings, self._make_seal)
+            if self._draining:
+                self._legacy.drain()
         return self._legacy
 
     async def start(self) -> None:
@@ -284,7 +291,7 @@ class HttpServer:
     async def _start_late(self) -> None:
         """Open the application with the first request, where no outer lifespan did."""
         if self._lifespan.state is State.STOPPED:
-            raise NotAdmitted("The server has stopped", status=503)
+            raise Draining
         try:
             await self.start()
         except Exception:

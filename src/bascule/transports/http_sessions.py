@@ -75,14 +75,17 @@ class HandshakeEndpoint:
         inbound = Inbound(caller.principal, reply, headers, conversation, caller.state, caller.address)
         exchange = self._opened(frame, inbound)
         if isinstance(exchange, Settled):
-            await reply.finish(exchange.body, exchange.status)
+            await reply.finish(exchange.body, exchange.status, exchange.refused)
             return
         if opening:
             session = self._ids.mint(exchange.peer, caller.principal)
             reply.extra = [*reply.extra, (SESSION.encode(), session.encode())]
         begun = self._begun(exchange)
         settled = begun if isinstance(begun, Settled) else await self._waiting(begun, exchange, reply)
-        await (reply.end() if settled is None else reply.finish(settled.body, settled.status))
+        if settled is None:
+            await reply.end()
+        else:
+            await reply.finish(settled.body, settled.status, settled.refused)
 
     async def post_batch(self, body: bytes, headers: Headers, caller: Caller, reply: Reply) -> None:
         """Answer a batch, in the one revision that has them, with one array. Raises MCPError elsewhere."""

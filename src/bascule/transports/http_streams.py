@@ -14,7 +14,7 @@ from bascule.engine.hub import LISTS, Hub
 from bascule.engine.notices import notice_of
 from bascule.engine.ports import Random, Recorded, Replay
 from bascule.engine.settings import HttpSettings
-from bascule.errors import InvalidRequest, MCPError
+from bascule.errors import Draining, TooMany
 from bascule.transports.http_headers import Receive
 from bascule.transports.http_reply import Reply
 from bascule.wire.jsonrpc import encode
@@ -46,13 +46,14 @@ class Recording:
 class _Open:
     """One open GET stream."""
 
-    __slots__ = ("changed", "conversation", "leaving", "listens", "over", "principal")
+    __slots__ = ("changed", "conversation", "leaving", "listens", "over", "principal", "scopes")
 
     def __init__(self, conversation: Conversation, principal: Principal, *, listens: bool) -> None:
         self.conversation = conversation
         self.listens = listens
         """Whether it is there for what its client should hear unasked."""
         self.principal = principal.key
+        self.scopes = principal.scopes
         self.changed = asyncio.Event()
         self.over = False
 
@@ -74,9 +75,12 @@ class Streams:
         self._open: dict[str, list[_Open]] = {}
         self._of_principal: dict[tuple[str, str, str], int] = {}
         self._count = 0
+        self._draining = False
 
     async def listen(self, conversation: Conversation, principal: Principal, reply: Reply, receive: Receive) -> None:
-        """Hold a stream open until the client leaves or the session ends. Raises MCPError (503) for one too many."""
+        """Hold a stream open until the client leaves or the session ends. Raises TooMany (503), Draining."""
+        if self._draining:
+            raise Draining
         stream = self._opened(conversation, principal, listens=True)
         leaving = asyncio.ensure_future(_disconnected(receive, stream))
         try:
@@ -118,7 +122,8 @@ class Streams:
         self._replay.forget(f"{key}.")
 
     def drain(self) -> None:
-        """End every stream: the server is stopping."""
+        """End every stream, and hold none open any more: the server is stopping."""
+        self._draining = True
         for streams in self._open.values():
             for stream in streams:
                 stream.end()
@@ -167,7 +172,7 @@ class Streams:
         streams = self._open.get(conversation.key, [])
         mine = self._of_principal.get(principal.key, 0)
         if self._count >= self._max or mine >= self._max_each or len(streams) >= MAX_STREAMS_A_SESSION:
-            raise MCPError("Too many streams are open; try again later", code=InvalidRequest.code, status=503)
+            raise TooMany("Too many streams are open; try again later")
         stream = _Open(conversation, principal, listens=listens)
         self._open[conversation.key] = [*streams, stream]
         self._of_principal[principal.key] = mine + 1
@@ -186,7 +191,7 @@ class Streams:
         def wake() -> None:
             loop.call_soon_threadsafe(stream.changed.set)
 
-        conversation.listener = self._hub.listen({*LISTS, *conversation.subscriptions}, wake)
+        conversation.listener = self._hub.listen({*LISTS, *conversation.subscriptions}, wake, stream.scopes)
         for topic in unheard:
             conversation.listener.hear(topic)
 

@@ -18,10 +18,10 @@ from bascule.engine.framing import encode_event
 from bascule.engine.ports import MakeSeal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.route import StreamRoute
-from bascule.errors import InvalidRequest, MCPError
+from bascule.errors import Draining, InvalidRequest, NotAdmitted, TooMany
 from bascule.runtime.pump import Pump
 from bascule.transports.http_edge import read_body
-from bascule.transports.http_headers import Headers, NotAdmitted, Receive, Scope, accepted, check_content_type
+from bascule.transports.http_headers import Headers, Receive, Scope, accepted, check_content_type
 from bascule.transports.http_reply import Caller, Reply
 
 STREAM = "/sse"
@@ -77,8 +77,10 @@ class LegacyEndpoint:
         """Hold one stream open until the client leaves or stops reading, or the server drains."""
         if not accepted(headers).stream:
             raise InvalidRequest("The Accept header must list text/event-stream", status=406)
-        if self._draining or len(self._streams) >= self._max_streams:
-            raise MCPError("Too many streams are open; try again later", code=InvalidRequest.code, status=503)
+        if self._draining:
+            raise Draining
+        if len(self._streams) >= self._max_streams:
+            raise TooMany("Too many streams are open; try again later")
         session_id = secrets.token_hex(16)
         stream = self._streams[session_id] = Stream(self._application, caller, self._make_seal)
         try:
@@ -109,8 +111,10 @@ class LegacyEndpoint:
         body = await read_body(receive, headers, self._max_body)
         if stream.over.is_set():
             raise _unknown()
-        if self._draining or stream.pump.full:
-            raise MCPError("This stream takes no more requests for now", code=InvalidRequest.code, status=503)
+        if self._draining:
+            raise Draining
+        if stream.pump.full:
+            raise TooMany("This stream takes no more requests for now")
         stream.pump.feed(body)
         await reply.empty(202)
 

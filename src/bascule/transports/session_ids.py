@@ -20,7 +20,7 @@ from msgspec import Struct
 from bascule.engine.exchange import Conversation, Peer, Principal
 from bascule.engine.ports import Seal, Unsealable
 from bascule.engine.settings import HttpSettings
-from bascule.errors import InvalidRequest, MCPError
+from bascule.errors import InvalidRequest, SessionEnded
 from bascule.wire.requests import ClientCapabilities, Implementation, LogLevel
 
 _PURPOSE = "session"
@@ -63,16 +63,6 @@ class _Used(Struct, frozen=True, gc=False):
 
     issued: float
     last: float
-
-
-class SessionEnded(MCPError):
-    """The session id is unknown, expired, ended or another caller's: the client must initialize again."""
-
-    code = -32600
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__("The session has ended or was never opened here; send initialize again")
 
 
 class SessionIds:
