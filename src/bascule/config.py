@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from bascule.engine.demands import Demands, Source, settle
+from bascule.engine.demands import SCOPE_FORM, Demands, Source, settle
 from bascule.engine.settings import HttpSettings, Settings
 from bascule.errors import ConfigError
 
@@ -118,6 +118,7 @@ def _demands(name: str, entry: Any) -> Demands:
             key = unknown["key"]
             raise ConfigError(f"There is no setting {key!r} in {where}{_hint(key, list(_keys(Demands)))}") from None
         reason, _, place = str(error).partition(" - at `$.")
+        reason = SCOPE_FORM if place.startswith("scopes[") else reason
         raise ConfigError(
             f"The setting {place.rstrip('`') or 'rate'} in {where} does not fit: {_reason(reason)}"
         ) from None

@@ -15,7 +15,7 @@ from bascule.engine.demands import Source
 from bascule.engine.exchange import LOCAL, Exchange, Feature, Guard, Handler, Principal
 from bascule.engine.policy import Kind, Window
 from bascule.engine.ports import Counters
-from bascule.engine.rates import windows
+from bascule.engine.rates import network, windows
 from bascule.engine.settings import Settings
 from bascule.late import late
 from bascule.policy import Rules
@@ -30,12 +30,15 @@ class Pipeline:
     """
 
     def __init__(self, settings: Settings | None = None, server: str = "") -> None:
-        """`server` tells the servers apart that share a queue of approvals."""
+        """`server` tells the servers apart that share a queue of approvals. Raises ConfigError for a wrong rate."""
         self._server = server
         self._runs = 0
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._counts = settings is not None
         self.settings = Settings() if settings is None else settings
+        for rate in (self.settings.limits.rate, self.settings.limits.lists, self.settings.limits.per_address):
+            if rate:
+                windows(rate)
         self._rules = Rules(self.settings.policy)
         self._guards: dict[str, Guard | None] = {}
         self._makers: Mapping[str, Callable[[], Guard | None]] = {
@@ -64,6 +67,11 @@ class Pipeline:
     def sources(self, kind: Kind, address: str) -> Sequence[Source]:
         """What `[policy]` demands of a feature."""
         return self._rules.sources(kind, address)
+
+    @property
+    def unused(self) -> list[str]:
+        """The entries of `[policy]` that have held for nothing yet: written for nothing, or misspelt."""
+        return self._rules.unused
 
     def guard(self, name: str) -> Guard | None:
         """The guard of a name; None where it is switched off. Raises ConfigError."""
@@ -102,9 +110,9 @@ class Pipeline:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Let go of files and connections when the last run of a server ends; they open again when needed."""
-        self._runs += 1
-        if self._runs == 1 and self.audit_log is not None:
+        if not self._runs and self.audit_log is not None:
             self.audit_log.open()
+        self._runs += 1
         try:
             yield
         finally:
@@ -131,8 +139,8 @@ class Pipeline:
 
     @property
     def healthy(self) -> bool:
-        """Whether calls are taken and written down as they should be."""
-        return self.audit_log is None or bool(self.audit_log.healthy)
+        """Whether calls are taken and written down as they should be, or will be by the first run."""
+        return self.audit_log is None or not self._runs or bool(self.audit_log.healthy)
 
     def session_ended(self, seconds: float, version: str, *, http: bool) -> None:
         """Tell whoever observes the process how long a session of the handshake era has lasted."""
@@ -268,5 +276,5 @@ def _asking_somebody(guard: Guard) -> Guard:
 
 
 def _address(exchange: Exchange) -> str | None:
-    """Where a request comes from, as far as that is known."""
-    return exchange.address or None
+    """Whose address a request comes from, as far as that is known."""
+    return network(exchange.address) or None

@@ -26,7 +26,15 @@ class Rules:
 
     def sources(self, kind: Kind, address: str) -> list[Source]:
         """The entries that hold for a feature, in the order of the file."""
-        return [rule.source for rule in self._rules if rule.fits(kind, address)]
+        fitting = [rule for rule in self._rules if rule.fits(kind, address)]
+        for rule in fitting:
+            rule.used = True
+        return [rule.source for rule in fitting]
+
+    @property
+    def unused(self) -> list[str]:
+        """The patterns of entries that have held for nothing yet."""
+        return [rule.pattern for rule in self._rules if not rule.used]
 
     def idle(self, features: Iterable[tuple[Kind, str]]) -> list[str]:
         """The patterns that fit none of these features: written for nothing, or misspelt."""
@@ -37,6 +45,7 @@ class Rules:
 class _Rule:
     def __init__(self, pattern: str, demands: Demands) -> None:
         self.pattern = pattern
+        self.used = False
         self.source = Source(f'[policy."{pattern}"]', demands)
         word, colon, rest = pattern.partition(":")
         named = colon and word in _KINDS and not rest.startswith("//")

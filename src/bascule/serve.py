@@ -122,9 +122,14 @@ def authenticator(settings: AuthSettings, clock: Clock = time.time) -> Authentic
 
 
 def use_guards(application: Application, settings: Settings) -> Pipeline:
-    """Have an application guard its features as the settings say. Raises ConfigError."""
+    """Have an application guard its features as the settings say. Raises ConfigError.
+
+    The log is told of entries that hold for nothing: what they were to protect has perhaps another name.
+    """
     pipeline = Pipeline(settings, application.facts.info.name)
     application.use_guards(pipeline)
+    for pattern in pipeline.unused:
+        log.warning('[policy."%s"] is for nothing that the server %s has', pattern, application.facts.info.name)
     return pipeline
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from bascule import Client, Context, MCPError, Server
 from bascule.auth.keys import ApiKeys
+from bascule.engine.exchange import Principal
 from bascule.engine.settings import AuthSettings
 from bascule.errors import CredentialsUnavailable, Forbidden
 from tests.auth.keyring import START, Keyring
@@ -298,6 +299,27 @@ def test_http_with_sse_asks_for_the_key_too_and_keeps_streams_apart(app, ring, h
             answer = next(line for line in lines if '"id":7' in line)
             assert '"3"' in answer
     assert {caller.subject for caller in callers} == {record.id}
+
+
+def test_http_with_sse_lends_no_scopes_to_a_key_that_has_fewer(app, http):
+    wide, narrow = Principal("i", "ann", scopes=frozenset("*")), Principal("i", "ann", scopes=frozenset("r"))
+
+    class Door:
+        async def authenticate(self, headers, address):
+            return wide if headers.get("x-api-key") == "wide" else narrow
+
+        async def close(self):
+            """Nothing is open."""
+
+    with serving(app, door=Door(), legacy_sse=True) as server:
+        base = server.url.removesuffix("/mcp")
+        taking = {"accept": "text/event-stream", "x-api-key": "wide"}
+        with http.stream("GET", f"{base}/sse", headers=taking) as stream:
+            lines = stream.iter_lines()
+            endpoint = base + next(line for line in lines if line.startswith("data: ")).removeprefix("data: ")
+            hello = initialize("2024-11-05")
+            assert http.post(endpoint, json=hello, headers={**JSON, "x-api-key": "narrow"}).status_code == 404
+            assert http.post(endpoint, json=hello, headers={**JSON, "x-api-key": "wide"}).status_code == 202
 
 
 def test_the_scopes_of_a_key_are_what_guards_go_by(app, ring, http):

@@ -11,11 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bascule import Client, MCPError, Server
+from bascule.engine.demands import Demands
+from bascule.engine.exchange import Principal
+from bascule.engine.settings import LimitSettings, Settings
 from bascule.errors import DeclarationError
+from bascule.pipeline import Pipeline
 from bascule.server import skill_files
 from bascule.server.front_matter import MAX_MANIFEST, front_matter
 from bascule.server.skills import DIRECTORY
-from tests.messages import headers, request
+from tests.guards.desk import Desk
+from tests.messages import headers, line, request
 from tests.serving import serving
 
 httpx2 = pytest.importorskip("httpx2")
@@ -399,3 +404,61 @@ def test_a_file_of_a_skill_is_not_removed_alone(folder):
     app.skills(folder)
     with pytest.raises(DeclarationError, match="part of a skill"):
         app.remove_resource("skill://alpha/SKILL.md")
+
+
+class TestScopes:
+    """Who may not read a skill hears nothing of it."""
+
+    @pytest.fixture
+    def asked(self, app):
+        app.use_guards(
+            Pipeline(
+                Settings(
+                    policy={
+                        "resource:skill://beta-2/*": Demands(deny=True),
+                        "skill://alpha/*": Demands(scopes=("a",)),
+                        "*/deep/*": Demands(scopes=("deep",)),
+                    }
+                )
+            )
+        )
+
+        async def ask(scopes, method, **params):
+            message = request(method, params)
+            principal = Principal("i", "ann", scopes=frozenset(scopes), anonymous=False)
+            return await Desk(app).send(line(message), principal)
+
+        return ask
+
+    @pytest.mark.parametrize(("scopes", "files"), [((), None), (("a",), 2), (("a", "deep"), 3), (("*",), 3)])
+    async def test_lists_show_what_may_be_read(self, asked, scopes, files):
+        listed = (await asked(scopes, "skills/list"))["result"]
+        assert listed["cacheScope"] == "private"
+        assert "nextCursor" not in listed
+        assert [len(one["resources"]) for one in listed["skills"]] == ([] if files is None else [files])
+        got = await asked(scopes, "skills/get", uri="skill://alpha/SKILL.md")
+        inside = await asked(scopes, "resources/directory/read", uri="skill://alpha/references/deep")
+        if files is None:
+            assert got["error"]["code"] == inside["error"]["code"] == -32602
+        else:
+            assert got["result"]["skill"] == listed["skills"][0]
+            assert len(inside["result"]["resources"]) == files - 2
+
+    async def test_what_is_denied_is_unknown_to_all(self, asked):
+        for method, uri in (
+            ("skills/get", "skill://beta-2/SKILL.md"),
+            ("resources/directory/read", "skill://beta-2"),
+            ("resources/directory/read", "skill://beta-2/references"),
+        ):
+            assert (await asked("*", method, uri=uri))["error"]["code"] == -32602
+
+    async def test_another_policy_changes_what_is_listed(self, app, asked):
+        assert (await asked("", "skills/list"))["result"]["skills"] == []
+        app.use_guards(Pipeline(Settings()))
+        assert len((await asked("", "skills/list"))["result"]["skills"]) == 1
+
+    async def test_asking_for_these_lists_is_counted(self, app, asked):
+        app.use_guards(Pipeline(Settings(limits=LimitSettings(lists="1/min"))))
+        for method, params in (("skills/list", {}), ("resources/directory/read", {"uri": "skill://alpha"})):
+            assert "result" in await asked("", method, **params)
+            assert (await asked("", method, **params))["error"]["data"]["code"] == "rate_limited"

@@ -178,6 +178,29 @@ def test_a_stateless_request_is_answered_on_the_stream_too(http, server):
         assert answer["result"]["structuredContent"] == {"result": 4}
 
 
+def test_a_call_and_what_it_reads_come_from_the_address_of_the_client(http, app, server):
+    seen = []
+
+    def noting(next, feature):
+        async def noted(exchange):
+            seen.append((feature.name, exchange.address))
+            return await next(exchange)
+
+        return noted
+
+    app.guard(noting)
+    app.resource("a://b", name="b")(lambda: "b")
+
+    @app.tool
+    async def peek(ctx: Context) -> str:
+        return (await ctx.read_resource("a://b"))[0].text
+
+    with opened(http, server) as stream:
+        stream.shake_hands()
+        stream.ask(call("peek"))
+    assert seen == [("peek", "127.0.0.1"), ("b", "127.0.0.1")]
+
+
 def test_a_quiet_stream_carries_comments(http, server):
     with opened(http, server) as stream:
         assert next(stream._lines) == ":"

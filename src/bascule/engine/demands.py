@@ -16,12 +16,20 @@ from bascule.engine.rates import windows
 _STRICTNESS: tuple[Confirm, ...] = ("off", "host", "queue", "server")
 
 
+Scope = Annotated[str, Meta(pattern=r"^[!#-\[\]-~]+\Z")]
+"""A scope that a caller can hold and a challenge can name: printable ASCII without blanks, quotation marks and
+backslashes. Source: RFC 6749, section 3.3."""
+
+SCOPE_FORM = "a scope is printable ASCII without blanks, quotation marks and backslashes, as in tools:read"
+"""What is said of one that is none."""
+
+
 class Demands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one place asks for; what it does not name, it leaves open. Times in seconds, sizes in bytes."""
 
     deny: bool = False
     """Nobody may call it, and no list shows it."""
-    scopes: tuple[str, ...] = ()
+    scopes: tuple[Scope, ...] = ()
     """What a caller must hold, all of it."""
     rate: str = ""
     """How often one caller may call it, as `10/s, 600/h`."""

@@ -85,7 +85,10 @@ class Rounds:
 
         Raises NotAnswered in a request that cannot end with questions: only calls, reads and prompts can.
         """
-        if not isinstance(exchange.params, InputParams):
+        asked = exchange
+        while asked.outer is not None:  # the request that the client has sent
+            asked = asked.outer
+        if not isinstance(asked.params, InputParams):
             raise NotAnswered("The client cannot be asked while it lists or completes")
         dialogue = exchange.dialogue
         if dialogue is None:

@@ -5,10 +5,12 @@ first feature needs it; a guard that does not apply is not there.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from inspect import iscoroutine
+from typing import NamedTuple, cast
 
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.engine.policy import Policy
+from bascule.errors import DeclarationError
 from bascule.wire.results import Result
 
 MakeGuard = Callable[[str], Guard | None]
@@ -43,10 +45,14 @@ NAMES = tuple(step.name for step in ORDER)
 
 
 class Own(NamedTuple):
-    """A guard of an author's, and the name in ORDER that it runs right outside of; None: inside of all."""
+    """A guard of an author's, and the name in ORDER that it runs right outside of; None: inside of all.
+
+    One for `results` is about what a feature answers, so that it stands around what a task does as well.
+    """
 
     guard: Guard
     before: str | None
+    results: bool = False
 
 
 def fold(handler: Handler, feature: Feature, make: MakeGuard, own: Sequence[Own] = ()) -> Handler:
@@ -90,7 +96,19 @@ async def _nobody(exchange: Exchange) -> Result:
 
 
 def _wrapped(handler: Handler, feature: Feature, own: Sequence[Own], before: str | None) -> Handler:
+    """The handler with the authors' guards of one place around it. Raises DeclarationError for one that is no guard."""
     for one in reversed(own):
         if one.before == before:
-            handler = one.guard(handler, feature)
+            handler = _checked(one.guard(handler, feature), one.guard, feature)
     return handler
+
+
+def _checked(made: object, guard: Guard, feature: Feature) -> Handler:
+    if callable(made):
+        return cast(Handler, made)
+    reason = ""
+    if iscoroutine(made):
+        made.close()
+        reason = ": it is async, and only what it returns may be"
+    name = getattr(guard, "__qualname__", type(guard).__qualname__)
+    raise DeclarationError(f"The guard {name} returned no handler for the {feature.kind} {feature.name!r}{reason}")

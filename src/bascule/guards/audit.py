@@ -117,10 +117,12 @@ def _named(values: Mapping[str, str], log: AuditLog) -> Arguments:
     return log.digest(repr(sorted(values.items())).encode("utf-8", "backslashreplace"))
 
 
-def _ending_of(result: Result) -> Ending:
-    """How a call ended that has a result."""
+def _ending_of(result: object) -> Ending:
+    """How a call ended that has a result, or what a guard of the author's took for one."""
     if isinstance(result, TaskResult):
         return ("task", None, None)
+    if not isinstance(result, Result):
+        return ("error", "internal", None)
     if not isinstance(result, CallToolResult) or result.is_error is not True:
         return OK
     said = result.meta.get(ERROR_KEY) if isinstance(result.meta, dict) else None

@@ -3,7 +3,10 @@
 Knows a number. Nobody waits: whoever is over it is told so at once, and may come again.
 """
 
+from collections import Counter
+
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
+from bascule.engine.policy import Kind
 from bascule.errors import Busy
 from bascule.wire.results import Result
 
@@ -12,27 +15,27 @@ RETRY_AFTER = 1.0
 
 
 def concurrency_limit(retry_after: float = RETRY_AFTER) -> Guard:
-    """Refuses, with Busy, the calls of a feature beyond its `concurrency`."""
+    """Refuses, with Busy, the calls of a feature beyond its `concurrency`, also where it is put around it anew."""
+    running: Counter[tuple[Kind, str]] = Counter()
 
     def guard(next: Handler, feature: Feature) -> Handler:
         limit = feature.policy.concurrency
         if limit is None:
             return next
-        running = 0
+        key = (feature.kind, feature.address)
 
         async def limited(exchange: Exchange) -> Result:
-            nonlocal running
-            if running >= limit:
+            if running[key] >= limit:
                 raise Busy(
                     f"The {feature.kind} {feature.name} already serves as many calls as it may ({limit}); "
                     "wait a moment, then try again",
                     details={"limit": limit, "retryAfter": retry_after},
                 )
-            running += 1
+            running[key] += 1
             try:
                 return await next(exchange)
             finally:
-                running -= 1
+                running[key] -= 1
 
         return limited
 

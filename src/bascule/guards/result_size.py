@@ -1,9 +1,9 @@
 """How large a result is, and what becomes of one that is too large.
 
-Sizes are bytes of UTF-8 text and of base64, as they stand in the result's blocks and in its structured content; each of
-the two may have `limit` of them. Text blocks are cut, and say so. Whatever a cut would break (structured content,
-images, audio, resources, prompts) makes the whole result an error. They are the sizes of what the author gave, before
-anything is made visible in it and before its envelope.
+Sizes are bytes of UTF-8 text (of links the names and URIs too) and of base64, as they stand in a result's blocks and
+in its structured content; each of the two may have `limit` of them. Text blocks are cut, and say so. Whatever a cut
+would break (structured content, images, audio, resources, prompts) makes the whole result an error. They are the sizes
+of what the author gave, before anything is made visible in it and before its envelope.
 """
 
 from typing import Any, NamedTuple
@@ -25,6 +25,9 @@ from bascule.wire.resources import ReadResourceResult
 from bascule.wire.results import Result
 from bascule.wire.tools import CallToolResult
 
+MAX_META = 64 * 1024
+"""How long the `_meta` of a result may be, in bytes, where the limit is less: it says what went wrong, too."""
+
 _WIDEST = 4
 """The most bytes that one character takes."""
 
@@ -38,7 +41,7 @@ class Kept(NamedTuple):
 
 def is_small(result: Result, limit: int) -> bool:
     """Whether a tool's result is certainly small enough. A look at lengths; False where that does not tell."""
-    if type(result) is not CallToolResult:
+    if type(result) is not CallToolResult or result.meta is not UNSET:
         return False
     size = 0
     for block in result.content:
@@ -64,6 +67,7 @@ def fitted(result: CallToolResult, limit: int) -> list[ContentBlock | Kept]:
         data = as_json(result.structured_content)
         check(len(data), limit, "structured content")
         result.structured_content = Raw(data)
+    _check_meta(result, limit)
     others = sum(_size(block) for block in result.content if not isinstance(block, TextContent))
     check(others, limit, "images, audio and resources")
     return _cut(result.content, limit - others)
@@ -71,10 +75,16 @@ def fitted(result: CallToolResult, limit: int) -> list[ContentBlock | Kept]:
 
 def check_whole(result: ReadResourceResult | GetPromptResult, limit: int) -> None:
     """Raise ResultTooLarge for a resource or prompt that is larger than the limit."""
+    _check_meta(result, limit)
     if isinstance(result, ReadResourceResult):
         check(sum(_of_contents(one) for one in result.contents), limit, "contents")
     else:
         check(sum(_size(message.content) for message in result.messages), limit, "messages")
+
+
+def _check_meta(result: Result, limit: int) -> None:
+    if result.meta is not UNSET:
+        check(len(as_json(result.meta)), max(limit, MAX_META), "_meta")
 
 
 def check(size: int, limit: int, what: str) -> None:
@@ -142,5 +152,5 @@ def _size(block: ContentBlock) -> int:
     if isinstance(block, ImageContent | AudioContent):
         return _bytes(block.data)
     if isinstance(block, EmbeddedResource):
-        return _of_contents(block.resource)
-    return _bytes(block.description)
+        return _of_contents(block.resource) + _bytes(block.resource.uri)
+    return sum(map(_bytes, (block.uri, block.name, block.title, block.description)))

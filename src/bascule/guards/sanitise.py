@@ -91,6 +91,22 @@ def sanitise(
     return guard
 
 
+def redact(redactor: Redacting, *, again: bool = False) -> Guard:
+    """The guard that takes secrets out, and does nothing else.
+
+    With `again` it is the one that stands outside of `sanitise`, for what strangers wrote: what hid between the letters
+    of a secret is gone there.
+    """
+    redacting = _redacting(redactor)
+
+    def guard(next: Handler, feature: Feature) -> Handler:
+        if again and not feature.policy.untrusted:
+            return next
+        return _OnlyRedacted(next, feature.policy.max_result_bytes, redacting)
+
+    return guard
+
+
 def _redacting(redactor: Redacting | None) -> Callable[[str], str]:
     if redactor is None:
         return _same
@@ -146,6 +162,13 @@ class _Redacted:
 
     def _outgoing(self, result: Result) -> Result:
         return _fitting(_with_changes(result, self._changes), self._limit)
+
+
+class _OnlyRedacted(_Redacted):
+    """The same, of whatever size."""
+
+    def _outgoing(self, result: Result) -> Result:
+        return _with_changes(result, self._changes)
 
 
 class _Untrusted(_Redacted):

@@ -83,8 +83,9 @@ class Pump:
         drained: Callable[[], Awaitable[None]],
         limit: int = MAX_RUNNING,
         http: bool = False,
+        address: str = "",
     ) -> None:
-        """`http` says that the stream's messages come over HTTP."""
+        """`http` says that the stream's messages come over HTTP, and then `address` is the client's."""
         self._application = application
         self._http = http
         self._closed = False
@@ -101,7 +102,7 @@ class Pump:
         self._starting = False
         """Whether a worker has been made that has not taken its first request yet."""
         self._link = Link()
-        self._inbound = Inbound(principal, self)
+        self._inbound = Inbound(principal, self, address=address)
         self._conversation: Conversation | None = None
         self._telling: asyncio.Task[None] | None = None
         self._room = asyncio.Event()

@@ -5,20 +5,22 @@ Source: specification 2026-07-28, server/tools, server/resources, server/prompts
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from msgspec import UnsetType
 
 from bascule.engine.application import Guarding
+from bascule.engine.asking import Dialogue
 from bascule.engine.exchange import Exchange, Handler
 from bascule.errors import InvalidParams, MethodNotFound, Refused, ResourceNotFound, ToolError
 from bascule.guards.scopes import ALL, may_use
 from bascule.server.completion import complete, shown
-from bascule.server.guarded import Guards
+from bascule.server.features import Feature
+from bascule.server.offer import Offer
 from bascule.server.pages import Pages
 from bascule.server.registry import Registry
-from bascule.wire.completion import CompleteParams
+from bascule.wire.completion import CompleteParams, CompleteResult
 from bascule.wire.content import ResourceContents
 from bascule.wire.prompts import GetPromptParams, ListPromptsResult
 from bascule.wire.requests import PaginatedParams
@@ -40,11 +42,10 @@ _EVERY = frozenset({ALL})
 class Answers:
     """The methods of one registry."""
 
-    def __init__(
-        self, registry: Registry, listen: Handler, look_after: Handler, skills: Handler, guards: Guards
-    ) -> None:
+    def __init__(self, registry: Registry, listen: Handler, look_after: Handler, offer: Offer) -> None:
         self._registry = registry
-        self._guards = guards
+        self._offer = offer
+        self._guards = offer.guards
         self.methods: Mapping[str, Handler] = {
             "tools/list": self._limited(self._list_tools),
             "tools/call": self._call_tool,
@@ -53,22 +54,30 @@ class Answers:
             "resources/read": self._read_resource,
             "prompts/list": self._limited(self._list_prompts),
             "prompts/get": self._get_prompt,
-            "completion/complete": self._complete,
+            "completion/complete": self._limited(self._complete),
             "subscriptions/listen": listen,
-            "skills/list": skills,
-            "skills/get": skills,
-            "resources/directory/read": skills,
+            "skills/list": self._limited(self._of_skills),
+            "skills/get": self._of_skills,
+            "resources/directory/read": self._limited(self._of_skills),
             "tasks/get": look_after,
             "tasks/update": look_after,
             "tasks/cancel": look_after,
         }
 
     async def read(self, uri: str, exchange: Exchange) -> list[ResourceContents]:
-        """The contents of a resource, read on behalf of a running handler. Raises ResourceNotFound."""
+        """The contents of a resource, read on behalf of a running handler. Raises ResourceNotFound.
+
+        It is guarded as the server that runs guards it, which may be one that mounts this.
+        """
+        found = self._offer.resource_in(exchange.state.get(Offer, self._offer), uri)
+        if found is None:
+            raise ResourceNotFound(uri)
+        if exchange.dialogue is None:
+            exchange.dialogue = Dialogue()  # one for both: what a guard of the inner read was told is told once
         inner = Exchange(
             method="resources/read",
             request_id=exchange.request_id,
-            params=ReadResourceParams(uri),
+            params=ReadResourceParams(found.uri),
             raw_params=None,
             peer=exchange.peer,
             principal=exchange.principal,
@@ -76,12 +85,15 @@ class Answers:
             inquire=exchange.inquire,
             dialogue=exchange.dialogue,
             headers=exchange.headers,
+            address=exchange.address,
+            variables=found.variables,
+            feature=found.feature,
             state=exchange.state,
             log_level=exchange.log_level,
             conversation=exchange.conversation,
             outer=exchange,
         )
-        result = await self._read_resource(inner)
+        result = await found.feature.handler(inner)
         return result.contents if isinstance(result, ReadResourceResult) else []
 
     def _call_tool(self, exchange: Exchange) -> Awaitable[Result]:
@@ -114,7 +126,7 @@ class Answers:
         pages = self._pages("resources", exchange)
         held = self._held(exchange)
         templates = [one for one in self._registry.templates.values() if may_use(one.policy, held)]
-        listers = [feature.lister for feature in templates if feature.lister is not None]
+        listers = [self._timed(feature.lister, feature) for feature in templates if feature.lister is not None]
         if listers:
             fixed = [one for one in self._registry.resources.values() if may_use(one.policy, held)]
             found: list[Resource] = [feature.definition for feature in fixed]
@@ -143,13 +155,29 @@ class Answers:
         exchange.feature = prompt
         return await prompt.handler(exchange)
 
+    async def _of_skills(self, exchange: Exchange) -> Result:
+        skills = self._offer.skills
+        if skills is None:
+            raise MethodNotFound(f"Method not found: {exchange.method}")
+        return self._scoped("resources", cast(CacheableResult, skills.answer(exchange, self._held(exchange))))
+
     async def _complete(self, exchange: Exchange) -> Result:
         _offered(self._registry.completes, exchange)
         params = cast(CompleteParams, exchange.params)
         feature = self._registry.find_completed(params.ref)
         if feature is None or not may_use(feature.policy, exchange.principal.scopes):
             raise InvalidParams(f"Unknown {shown(params)}")
-        return await complete(feature.completions, exchange, params)
+
+        def completed(exchange: Exchange) -> Awaitable[CompleteResult]:
+            return complete(feature.completions, exchange, params)
+
+        result: Result = await self._timed(completed, feature)(exchange)
+        return result
+
+    def _timed(self, answer: Callable[[Exchange], Awaitable[Any]], feature: Feature) -> Callable[[Exchange], Any]:
+        """A function of the author's that is no call, held to the time of the feature that it belongs to."""
+        timeout = self._guards.guarding.guard("timeout")
+        return answer if timeout is None else timeout(answer, feature)
 
     def _limited(self, answer: Handler) -> Handler:
         """The same method, told of, and counted where the settings say how often lists may be asked for."""
@@ -158,18 +186,18 @@ class Answers:
 
         async def counted(exchange: Exchange) -> Result:
             limit = self._guards.guarding.list_limit
-            if limit is not None:
-                try:
+            try:
+                if limit is not None:
                     await limit(exchange)
-                except ToolError as refused:
-                    raise Refused(refused) from None
-            return await answer(exchange)
+                return await answer(exchange)
+            except ToolError as refused:
+                raise Refused(refused) from None
 
         def watched(exchange: Exchange) -> Awaitable[Result]:
             nonlocal by, ready
             if by is not self._guards.guarding:
                 by = self._guards.guarding
-                ready = by.watch(answer if by.list_limit is None else counted)
+                ready = by.watch(counted)
             return ready(exchange)
 
         return watched

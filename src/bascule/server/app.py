@@ -13,7 +13,7 @@ from bascule.engine.exchange import Exchange, Guard
 from bascule.engine.hub import PROMPTS, TOOLS, Hub
 from bascule.engine.policy import Confirm
 from bascule.engine.ports import Keeping
-from bascule.errors import DeclarationError, MethodNotFound
+from bascule.errors import DeclarationError
 from bascule.late import late
 from bascule.server import declare
 from bascule.server.answers import Answers
@@ -80,8 +80,7 @@ class Server:
             self._registry,
             self._listen,
             self._tasks.look_after,
-            self._of_skills,
-            self._offer.guards,
+            self._offer,
         )
         self._methods = self._answers.methods
         self._workers = Workers()
@@ -257,15 +256,17 @@ class Server:
         to run in place of `next`, or `next` itself where it has no business.
 
         It runs right outside of the guard that `before` names (`guards.ORDER` has them all), or inside of all of them.
-        Of two in one place, the first runs outside. Raises DeclarationError for a name that is none.
+        Of two in one place, the first runs outside. Raises DeclarationError for a name that is none and a guard that
+        returns no handler; then it runs nowhere.
         """
-        self._offer.guards.add(function, before)
-        self._offer.guard_anew()
+        self._offer.guard_with(function, before)
         return function
 
     def redact(self, redactor: Any) -> None:
         """Let no secret that a `Redactor` knows leave this server's tools, resources and prompts, nor their errors."""
-        self.guard(late("bascule.guards.sanitise:sanitise")(self.info.name, None, redactor=redactor), before="scopes")
+        make = late("bascule.guards.sanitise:redact")
+        self._offer.guard_with(make(redactor), "scopes", results=True)
+        self._offer.guard_with(make(redactor, again=True), "sanitise", results=True)
 
     def completion(
         self, *, argument: str, prompt: str | None = None, resource: str | None = None
@@ -354,9 +355,11 @@ class Server:
         self._tasks.keeping = keeping
 
     def use_guards(self, guarding: Guarding) -> None:
-        """Guard every feature, also those that come later, as this process's settings say. Raises ConfigError."""
-        self._offer.guards.use(guarding)
-        self._offer.guard_anew()
+        """Guard every feature, also those that come later, as this process's settings say.
+
+        Raises ConfigError where they cannot hold; then the settings from before do.
+        """
+        self._offer.guard_by(guarding)
         self._bound_threads(*guarding.threads)
 
     def explain(self) -> list[Explained]:
@@ -369,7 +372,8 @@ class Server:
 
     def rehearsal(self, guarding: Guarding) -> "Rehearsal":
         """This server with guards by these settings, and nothing of its functions behind them. Raises ConfigError."""
-        return self._offer.rehearsal(self.facts, guarding)
+        made: Rehearsal = late("bascule.server.rehearsal:Rehearsal")(self._registry, self.facts, guarding)
+        return made
 
     def mirrored(self, tool: str) -> tuple[Mirrored, ...]:
         """The parameters of a tool that an HTTP header must repeat."""
@@ -390,6 +394,7 @@ class Server:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._offer.guards.guarding.running())
             state[Made] = Made(await stack.enter_async_context(AsyncExitStack()))
+            state[Offer] = self._offer
             await self._tasks.open(state, stack)
             if self._lifespan is not None:
                 state[self] = await stack.enter_async_context(self._lifespan(self))
@@ -461,12 +466,6 @@ class Server:
         """Tell the clients that listen that a list has changed in a way that the server cannot see: what a template's
         lister names, say. Adding and removing are told by themselves."""
         self._offer.tell_changed(what)
-
-    async def _of_skills(self, exchange: Exchange) -> Result:
-        if self._offer.skills is None:
-            raise MethodNotFound(f"Method not found: {exchange.method}")
-        found: Result = self._offer.skills.answer(exchange)
-        return found
 
     async def _listen(self, exchange: Exchange) -> Result:
         return await listen(self.hub, self.facts.capabilities, self._tasks.watch, exchange)

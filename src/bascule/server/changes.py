@@ -44,6 +44,7 @@ async def listen(hub: Hub, offered: ServerCapabilities, watch: WatchTasks, excha
     if not isinstance(params, ListenParams):
         raise InvalidParams("Invalid params: the notifications are missing")
     granted = _granted(params.notifications, offered)
+    check_room(len(granted.resource_subscriptions) - 1, 0)
     granted.resource_subscriptions = _audible(hub, granted.resource_subscriptions, exchange.principal)
     granted.task_ids = [one for one in params.notifications.task_ids[:MAX_TOPICS] if watch(exchange, one) is not None]
     meta = {SUBSCRIPTION_KEY: exchange.request_id}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bascule.engine.demands import Demands, Source, settle
+from bascule.engine.demands import SCOPE_FORM, Demands, Source, settle
 from bascule.engine.exchange import Handler
 from bascule.engine.policy import Confirm
 from bascule.errors import ConfigError, DeclarationError
@@ -107,6 +107,7 @@ def demands(
         settle([Source("", made)])
     except (msgspec.ValidationError, ConfigError) as wrong:
         reason, _, place = str(wrong).partition(" - at `$.")
+        reason = SCOPE_FORM if place.startswith("scopes[") else reason
         raise DeclarationError(f"{place.rstrip('`') or 'rate'} cannot be meant so: {reason}") from None
     return made
 

@@ -88,8 +88,8 @@ class Kept(Struct, frozen=True, eq=False):
     definition: Any = None
     demands: Demands = Demands()
     check: Check | None = None
-    into_task: Callable[[Handler], Handler] | None = None
-    """Makes the handler one whose calls go on as tasks."""
+    into_task: Callable[[Handler, Handler], Handler] | None = None
+    """Makes a handler whose calls go on as tasks out of what a task does, and what a plain call does."""
     owners: tuple[list[Own], ...] = ()
 
 
@@ -208,8 +208,9 @@ def checked_uri(uri: str) -> str:
     return uri
 
 
-AsTask = Callable[[Handler, Callable[[Exchange], Awaitable[Any]]], Handler]
-"""Makes a tool's handler one that answers with a task; also given what comes before the task begins."""
+AsTask = Callable[[Handler, Handler, Callable[[Exchange], Awaitable[Any]]], Handler]
+"""Makes a handler that answers with a task, out of what the task does, what a call does that is none, and what comes
+before the task begins."""
 
 
 def tool_feature(
@@ -239,7 +240,7 @@ def tool_feature(
 
     mirrored = mirrored_of(definition.input_schema, what)
     prelude = _prelude(home, parameters)
-    into_task = None if as_task is None else lambda work: as_task(work, prelude)
+    into_task = None if as_task is None else lambda work, plain: as_task(work, plain, prelude)
     kept = Kept(handler, definition, demands, _checker(parameters), into_task)
     return ToolFeature(definition.name, definition, handler, mirrored, kept=kept)
 

@@ -4,6 +4,7 @@ Knows the declarations' demands, the operator's settings behind Guarding, and th
 folded anew at any time: each feature keeps its handler as it was before.
 """
 
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -30,27 +31,24 @@ class Guards:
 
     def __init__(self, server: str) -> None:
         self._server = server
-        self._guarding: Guarding | None = None
+        self.chosen: Guarding | None = None
+        """What guards by the process's settings, where somebody has said so."""
         self.own: list[Own] = []
 
     @property
     def guarding(self) -> Guarding:
         """What the process demands; the defaults where nobody has said."""
-        if self._guarding is None:
-            self._guarding = late("bascule.pipeline:Pipeline")(server=self._server)
-        return self._guarding
+        if self.chosen is None:
+            self.chosen = late("bascule.pipeline:Pipeline")(server=self._server)
+        return self.chosen
 
-    def use(self, guarding: Guarding) -> None:
-        """Guard by these settings from now on."""
-        self._guarding = guarding
-
-    def add(self, guard: Any, before: str | None) -> None:
+    def add(self, guard: Any, before: str | None, results: bool = False) -> None:
         """Take in a guard of the author's. Raises DeclarationError for a place that there is not."""
         if before is not None and before not in NAMES:
             raise DeclarationError(f"There is no guard {before!r} to run before; there are {', '.join(NAMES)}")
         if not callable(guard):
             raise DeclarationError("A guard is a function (next, feature) that returns a handler")
-        self.own.append(Own(guard, before))
+        self.own.append(Own(guard, before, results))
 
     def settled(self, feature: Feature) -> Settled:
         """A feature's policy and where each part of it comes from. Raises ConfigError for a rate that is none."""
@@ -62,22 +60,23 @@ class Guards:
 
         Raises ConfigError.
         """
-        known, own = self._known(feature)
-        bare = known.handler
-        folded = fold(bare, known, self.guard, own)
+        known, outer, own = self._known(feature)
+        bare = outer.handler
+        folded = fold(bare, outer, self.guard, own)
         return replace(known, handler=bare if folded is bare else _answering(folded, known.kind == "tool"))
 
     def applied(self, feature: Feature) -> tuple[str, ...]:
         """The names of the guards around a feature, the outermost first. Raises ConfigError."""
-        known, own = self._known(feature)
-        return applied(known, self.guard, own)
+        _, outer, own = self._known(feature)
+        return applied(outer, self.guard, own)
 
     def guard(self, name: str) -> Guard | None:
         """The guard of a name in the order of guards; None where it is switched off. Raises ConfigError."""
         return self.guarding.guard(name)
 
-    def _known(self, feature: AnyFeature) -> tuple[AnyFeature, list[Own]]:
-        """The feature with its policy and the handler that guards are folded around, and the authors' guards."""
+    def _known(self, feature: AnyFeature) -> tuple[AnyFeature, AnyFeature, list[Own]]:
+        """The feature with its policy; the same as guards are folded around it, with the handler and the policy that
+        hold there; and the authors' guards."""
         bare = feature.kept.bare or feature.handler
         owners = feature.kept.owners
         owners = owners if any(owner is self.own for owner in owners) else (*owners, self.own)
@@ -86,18 +85,32 @@ class Guards:
         own = [one for owner in reversed(kept.owners) for one in owner]
         policy, origins = self.settled(feature)
         known = replace(feature, definition=_told(definition, policy), policy=policy, kept=kept, handler=bare)
-        if kept.into_task is not None:
-            task = kept.into_task(self._work(known, stated="timeout" in origins))
-            known = replace(known, policy=replace(policy, timeout=None), handler=task)
-        return known, own
+        if kept.into_task is None:
+            return known, known, own
+        plain = self._bounded(known, stated="timeout" in origins)
+        task = kept.into_task(self._clean(plain, known, own), plain)
+        outer = replace(known, policy=replace(policy, timeout=None, concurrency=None), handler=task)
+        return known, outer, own
 
-    def _work(self, feature: AnyFeature, stated: bool) -> Handler:
-        """What a task does: the handler, for as long as it was said that it may take, and no default; what it answers
-        passes what results pass."""
+    def _bounded(self, feature: AnyFeature, stated: bool) -> Handler:
+        """The handler of what may become a task, held to its time and number where it works, and not where it begins;
+        a task to a time that was stated, and to no default."""
         handler = feature.handler
-        for guard in (self.guard("timeout") if stated else None, self.guard("sanitise")):
-            handler = handler if guard is None else _answering(guard(handler, feature), tool=True)
-        return handler
+        timeout, concurrency = self.guard("timeout"), self.guard("concurrency")
+        timed = handler if timeout is None else timeout(handler, feature)
+
+        def by_kind(exchange: Exchange) -> Awaitable[Result]:
+            return (timed if exchange.task is None else handler)(exchange)
+
+        held = timed if stated else by_kind
+        return held if concurrency is None else concurrency(held, feature)
+
+    def _clean(self, handler: Handler, feature: AnyFeature, own: Sequence[Own]) -> Handler:
+        """What a task does: what it answers passes what results pass, refusals included."""
+        outgoing = [one for one in own if one.results]
+        answering = _answering(handler, tool=True)
+        folded = fold(answering, feature, lambda name: self.guard(name) if name == "sanitise" else None, outgoing)
+        return answering if folded is answering else _answering(folded, tool=True)
 
 
 def _told(definition: Any, policy: Policy) -> Any:

@@ -3,24 +3,21 @@
 What is added here later appears in those too; what is removed goes there as well.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from bascule.engine.application import Facts, Guarding
 from bascule.engine.hub import RESOURCES, Hub
 from bascule.engine.policy import Kind, Policy
 from bascule.guards.scopes import may_use
 from bascule.late import late
-from bascule.server.features import Feature
+from bascule.server.features import Feature, ResourceFeature, TemplateFeature
 from bascule.server.guarded import Guards
 from bascule.server.mounting import prefixed, prefixed_uri
 from bascule.server.registry import Registry, list_of
 from bascule.wire.lifecycle import ServerCapabilities
 from bascule.wire.requests import Implementation
 from bascule.wire.skills import SKILLS
-
-if TYPE_CHECKING:
-    from bascule.server.rehearsal import Rehearsal
 
 _CHANGES = {"listChanged": True}
 
@@ -42,16 +39,23 @@ class Explained(NamedTuple):
         return None if may_use(self.policy, held) else f"{', '.join(missing)} is missing"
 
 
+class FoundResource(NamedTuple):
+    """A resource, its URI, and what its template took from that."""
+
+    feature: ResourceFeature | TemplateFeature
+    uri: str
+    variables: Mapping[str, str]
+
+
 class Offer:
     """What one server offers, and to whom it hands that on."""
 
-    def __init__(self, name: str, registry: Registry, hub: Hub) -> None:
+    def __init__(self, name: str, registry: Registry, hub: Hub, guards: Guards | None = None) -> None:
         self.registry = registry
-        self.guards = Guards(name)
+        self.guards = guards or Guards(name)
         self.skills: Any = None
         self._hub = hub
         self._parents: list[tuple[Offer, str | None]] = []
-        self._adopters: list[Callable[[Feature], None]] = []
 
     def check(self, features: Sequence[Feature]) -> None:
         """Raise DeclarationError if a name is taken, here or where this is mounted."""
@@ -60,19 +64,22 @@ class Offer:
             parent.check([prefixed(feature, prefix) for feature in features])
 
     def add(self, feature: Feature) -> None:
-        """Offer a feature, guarded. Raises DeclarationError where its name is taken."""
-        self.check([feature])
-        feature = self.guards.guarded(feature)
-        self.registry.add(feature)
-        self._hub.tell(list_of(feature))
-        for adopt in self._adopters:
-            adopt(feature)
+        """Offer a feature, guarded, here and where this is mounted. Raises DeclarationError where its name is taken."""
+        self.add_all([feature])
 
     def add_all(self, features: Sequence[Feature]) -> None:
-        """Offer all of these or none. Raises DeclarationError."""
+        """Offer all of these or none. Raises DeclarationError, ConfigError, and what a guard of the author's raises."""
         self.check(features)
-        for feature in features:
-            self.add(feature)
+        places = [place for feature in features for place in self._places(feature)]
+        for offer, guarded in places:
+            offer.registry.add(guarded)
+            offer._hub.tell(list_of(guarded))
+
+    def _places(self, feature: Feature) -> "list[tuple[Offer, Feature]]":
+        """A feature as it is guarded here, and wherever this is mounted."""
+        here: Feature = self.guards.guarded(feature)
+        there = [one for parent, prefix in self._parents for one in parent._places(prefixed(here, prefix))]
+        return [(self, here), *there]
 
     def remove(self, family: str, key: str) -> None:
         """Offer a feature no longer. Raises DeclarationError where there is none."""
@@ -84,17 +91,63 @@ class Offer:
     def adopt(self, other: "Offer", prefix: str | None) -> None:
         """Offer what another offers, now and later, with a prefix. Raises DeclarationError where a name is taken."""
         self.add_all([prefixed(feature, prefix) for feature in other.registry])
-        other._adopters.append(lambda feature: self.add(prefixed(feature, prefix)))
         other._parents.append((self, prefix))
         if other.skills is not None:
             self.take_skills(_below(prefix, other.skills.offered))
 
-    def guard_anew(self) -> None:
-        """Fold all guards again, here and where this is mounted. Raises ConfigError."""
-        for feature in [*self.registry]:
-            self.registry.put(self.guards.guarded(feature))
-        for parent, _ in self._parents:
-            parent.guard_anew()
+    def guard_by(self, guarding: Guarding) -> None:
+        """Guard every feature by these settings; by those from before where they cannot hold. Raises ConfigError."""
+        before, _ = self.guards.chosen, guarding.list_limit
+        self.guards.chosen = guarding
+        try:
+            self._guard_anew()
+        except BaseException:
+            self.guards.chosen = before
+            raise
+
+    def guard_with(self, guard: Any, before: str | None, results: bool = False) -> None:
+        """Put a guard of the author's around every feature, or around none. Raises DeclarationError, and what the guard
+        raises."""
+        self.guards.add(guard, before, results)
+        try:
+            self._guard_anew()
+        except BaseException:
+            self.guards.own.pop()
+            raise
+
+    def _guard_anew(self) -> None:
+        """Fold all guards again, here and where this is mounted; nowhere, where that fails."""
+        for offer, features in self._folded():
+            for feature in features:
+                offer.registry.put(feature)
+
+    def _folded(self) -> "list[tuple[Offer, list[Feature]]]":
+        here: list[Feature] = [self.guards.guarded(feature) for feature in self.registry]
+        return [(self, here), *(one for parent, _ in self._parents for one in parent._folded())]
+
+    def resource_in(self, home: "Offer", uri: str) -> FoundResource | None:
+        """The resource that has this URI here, as `home` offers and guards it: this offer, or one that mounts it."""
+        found = self.registry.find_resource(uri)
+        if found is None:
+            return None
+        feature, variables = found
+        there = self._uris_in(home, (feature.address, uri))
+        if there is None:
+            return None
+        address, uri = there
+        place = home.registry.templates if isinstance(feature, TemplateFeature) else home.registry.resources
+        offered = place.get(address)
+        return None if offered is None else FoundResource(offered, uri, variables)
+
+    def _uris_in(self, home: "Offer", uris: Sequence[str]) -> Sequence[str] | None:
+        """These URIs as `home` spells them; None where this is not mounted in it."""
+        if self is home:
+            return uris
+        for parent, prefix in self._parents:
+            found = parent._uris_in(home, uris if prefix is None else [prefixed_uri(prefix, uri) for uri in uris])
+            if found is not None:
+                return found
+        return None
 
     def explain(self) -> list[Explained]:
         """What holds for every feature. Raises ConfigError."""
@@ -104,11 +157,6 @@ class Offer:
             names = self.guards.applied(feature)
             found.append(Explained(feature.kind, feature.address, policy, origins, names))
         return found
-
-    def rehearsal(self, facts: Facts, guarding: Guarding) -> "Rehearsal":
-        """What is offered here, with its guards and nothing behind them. Raises ConfigError."""
-        made: Rehearsal = late("bascule.server.rehearsal:Rehearsal")(self.registry, facts, guarding)
-        return made
 
     def take_skills(self, skills: list[Any]) -> None:
         """Offer these skills, here and where this is mounted."""

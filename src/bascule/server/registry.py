@@ -4,8 +4,10 @@ Keeps what was declared, in the order of declaration; answers look-ups; knows no
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+
+from msgspec import Struct
 
 from bascule.engine.hub import RESOURCES
 from bascule.errors import DeclarationError
@@ -46,7 +48,7 @@ class Registry:
         self.cursor_keys = [
             blake2b(b"bascule cursor key\0" + secret.encode(), digest_size=32).digest() for secret in secrets
         ]
-        self._changed()
+        self.changed()
 
     def add(self, feature: Feature) -> None:
         """Take a feature in. Raises DeclarationError where its name or URI is taken."""
@@ -57,14 +59,14 @@ class Registry:
         """Take a feature in, in the place of the one that has its name."""
         family, key, _ = _place(feature)
         getattr(self, family)[key] = feature
-        self._changed()
+        self.changed()
 
     def remove(self, family: str, key: str) -> Feature:
         """Take a feature out. Raises DeclarationError where there is none."""
         features: dict[str, Feature] = getattr(self, family)
         if key not in features:
             raise DeclarationError(f"There is no {key!r} among the {family} to remove")
-        self._changed()
+        self.changed()
         return features.pop(key)
 
     def key_of(self, feature: Feature) -> str:
@@ -113,16 +115,21 @@ class Registry:
 
         It shows what somebody who holds these scopes may use; what is denied to all is in no list.
         """
+        features: Mapping[str, Feature] = getattr(self, family)
+        return self.paged(
+            family, family, held, lambda: [one.definition for one in features.values() if may_use(one.policy, held)]
+        )
+
+    def paged(self, name: str, family: str, held: frozenset[str], items: Callable[[], Sequence[Struct]]) -> Pages:
+        """The encoded list of this name, which shows somebody who holds these scopes what it may use of a family."""
         wanted = self.scopes(family)
         held = wanted if ALL in held else held & wanted
-        found = self._pages.get((family, held))
+        found = self._pages.get((name, held))
         if found is None:
-            features: Mapping[str, Feature] = getattr(self, family)
-            listed = [one.definition for one in features.values() if may_use(one.policy, held)]
-            found = Pages(listed, self.page_size, self.cursor_keys)
+            found = Pages(items(), self.page_size, self.cursor_keys)
             if len(self._pages) >= _MAX_LISTS:
                 self._pages.clear()
-            self._pages[family, held] = found
+            self._pages[name, held] = found
         return found
 
     def scopes(self, family: str) -> frozenset[str]:
@@ -134,7 +141,8 @@ class Registry:
             self._scopes[family] = found
         return found
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Encode lists anew, when next asked for."""
         self._pages.clear()
         self._scopes.clear()
 

@@ -19,11 +19,12 @@ from bascule.engine.policy import Kind
 from bascule.engine.ports import Keeping
 from bascule.engine.routes import Routes
 from bascule.errors import MethodNotFound, ToolError, unforeseen
-from bascule.guards import NAMES, Own, name_of
+from bascule.guards import NAMES, name_of
 from bascule.server.answers import Answers
 from bascule.server.completion import NOTHING
 from bascule.server.features import Check, Feature, Kept, PromptFeature, TemplateFeature, ToolFeature, failure
 from bascule.server.guarded import Guards
+from bascule.server.offer import Offer
 from bascule.server.registry import Registry
 from bascule.server.results import prompt_result, resource_result
 from bascule.wire.content import TextContent
@@ -66,11 +67,12 @@ class Rehearsal:
         for feature in features:
             self._registry.put(self._rehearsed(feature))
         self.use_guards(guarding)
-        self._methods = Answers(self._registry, _absent, _absent, _absent, self._guards).methods
+        offer = Offer(facts.info.name, self._registry, self.hub, self._guards)
+        self._methods = Answers(self._registry, _absent, _absent, offer).methods
 
     def use_guards(self, guarding: Guarding) -> None:
         """Guard every feature as these settings say. Raises ConfigError."""
-        self._guards.use(guarding)
+        self._guards.chosen = guarding
         for feature in [*self._registry]:
             self._registry.put(self._guards.guarded(feature))
 
@@ -122,7 +124,8 @@ class Rehearsal:
         given = feature.kept
         check = None if given.check is None else self.watch.checking(given.check)
         owners = tuple(
-            [Own(self.watch.around(name_of(guard), guard), place) for guard, place in owner] for owner in given.owners
+            [one._replace(guard=self.watch.around(name_of(one.guard), one.guard)) for one in owner]
+            for owner in given.owners
         )
         kept = Kept(self._handler(feature, check), given.definition, given.demands, check, None, owners)
         if isinstance(feature, TemplateFeature):

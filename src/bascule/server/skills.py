@@ -6,23 +6,24 @@ Loaded by `app.skills`; needs the extra `skills`. Source: SEP-2640.
 import base64
 import mimetypes
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple, Self, cast
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bascule.engine.exchange import Exchange, Handler
+from bascule.engine.hub import RESOURCES
 from bascule.errors import InvalidParams
+from bascule.guards.scopes import may_use
 from bascule.server.features import ResourceFeature
 from bascule.server.mounting import prefixed_uri
-from bascule.server.pages import Pages
 from bascule.server.registry import Registry
 from bascule.server.results import BINARY
 from bascule.server.skill_files import MANIFEST, SkillFolder, digest, read_all
 from bascule.wire.content import ResourceContents
 from bascule.wire.resources import ReadResourceParams, ReadResourceResult, Resource
-from bascule.wire.results import Result
+from bascule.wire.results import CacheableResult, Result
 from bascule.wire.skills import (
     DirectoryParams,
     GetSkillResult,
@@ -63,8 +64,6 @@ class Skills:
         self._registry = registry
         self._skills: dict[str, OfferedSkill] = {}
         self._directories: dict[str, list[Resource]] = {}
-        self._pages: dict[str, Pages] = {}
-        self._keys = registry.cursor_keys
 
     def take(self, skills: Iterable[OfferedSkill]) -> None:
         """Offer these from now on."""
@@ -72,7 +71,7 @@ class Skills:
             self._skills[skill.manifest.uri] = skill
             for uri, children in skill.directories.items():
                 self._directories[uri] = [*self._directories.get(uri, ()), *children]
-        self._pages.clear()
+        self._registry.changed()
 
     @property
     def offered(self) -> list[OfferedSkill]:
@@ -83,32 +82,43 @@ class Skills:
         """Whether a resource is a file of one of them."""
         return any(file.uri == uri for skill in self._skills.values() for file in skill.manifest.resources)
 
-    def answer(self, exchange: Exchange) -> Result:
-        """The answer to `skills/list`, `skills/get` or `resources/directory/read`. Raises InvalidParams."""
+    def answer(self, exchange: Exchange, held: frozenset[str]) -> CacheableResult:
+        """The answer to `skills/list`, `skills/get` or `resources/directory/read`: what somebody who holds these scopes
+        may read. Raises InvalidParams."""
         params = exchange.params
         if isinstance(params, SkillParams):
             skill = self._skills.get(params.uri)
-            if skill is None:
+            if skill is None or not self._may_read(skill.manifest.uri, held):
                 raise InvalidParams("Invalid params: there is no such skill", data={"uri": params.uri})
-            return GetSkillResult(skill=skill.manifest)
+            return GetSkillResult(skill=self._shown(skill, held))
+        cursor = getattr(params, "cursor", UNSET)
         if isinstance(params, DirectoryParams):
             uri = params.uri.rstrip("/")
-            if uri not in self._directories:
+            if uri not in self._directories or not self._may_open(uri, held):
                 raise InvalidParams("Invalid params: there is no such directory", data={"uri": params.uri})
-            page = self._paged(uri, self._directories[uri]).page(params.cursor)
+            page = self._registry.paged(uri, RESOURCES, held, lambda: self._inside(uri, held)).page(cursor)
             return ReadDirectoryResult(resources=page.items, next_cursor=page.next_cursor)
-        manifests = [skill.manifest for skill in self._skills.values()]
-        page = self._paged("", manifests).page(getattr(params, "cursor", UNSET))
+        page = self._registry.paged("skills", RESOURCES, held, lambda: self._listed(held)).page(cursor)
         return ListSkillsResult(skills=page.items, next_cursor=page.next_cursor)
 
-    def _paged(self, name: str, items: Sequence[Struct]) -> Pages:
-        """The pages of one list, encoded when first asked for, and again when the keys of cursors change."""
-        if self._keys is not self._registry.cursor_keys:
-            self._keys = self._registry.cursor_keys
-            self._pages.clear()
-        if name not in self._pages:
-            self._pages[name] = Pages(items, self._registry.page_size, self._keys)
-        return self._pages[name]
+    def _listed(self, held: frozenset[str]) -> list[Skill]:
+        return [self._shown(one, held) for one in self._skills.values() if self._may_read(one.manifest.uri, held)]
+
+    def _shown(self, skill: OfferedSkill, held: frozenset[str]) -> Skill:
+        files = skill.manifest.resources
+        return replace(skill.manifest, resources=[file for file in files if self._may_read(file.uri, held)])
+
+    def _inside(self, uri: str, held: frozenset[str]) -> list[Resource]:
+        inside = self._directories[uri]
+        return [one for one in inside if self._may_read(one.uri, held) or self._may_open(one.uri, held)]
+
+    def _may_read(self, uri: str, held: frozenset[str]) -> bool:
+        file = self._registry.resources.get(uri)
+        return file is not None and may_use(file.policy, held)
+
+    def _may_open(self, uri: str, held: frozenset[str]) -> bool:
+        """Whether a directory is one of a skill that may be used."""
+        return any(uri in one.directories and self._may_read(one.manifest.uri, held) for one in self._skills.values())
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[list[ResourceFeature], list[OfferedSkill]]:

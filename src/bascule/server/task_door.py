@@ -40,7 +40,7 @@ class TaskDoor:
         if self._own is None:
             self._own = late("bascule.tasks.runner:Tasks")(self._tell)
         make = self._own.handler
-        return lambda handler, prelude: make(handler, mode, prelude)
+        return lambda work, plain, prelude: make(work, mode, prelude, plain)
 
     def runners(self) -> list[Any]:
         """Whoever runs tasks: of this server, and of those mounted in it."""

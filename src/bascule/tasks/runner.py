@@ -40,8 +40,8 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._works)
 
-    def handler(self, handler: Handler, mode: Mode, prelude: Prelude) -> Handler:
-        """A tool's handler that answers with a task, for clients that know the extension.
+    def handler(self, handler: Handler, mode: Mode, prelude: Prelude, plain: Handler | None = None) -> Handler:
+        """A tool's handler that answers with a task, for clients that know the extension; `plain` answers all others.
 
         `prelude` checks arguments and asks what must be answered before; it may raise Asking and ToolError.
         """
@@ -50,7 +50,7 @@ class Tasks:
             if not exchange.peer.can(EXTENSION):
                 if mode == "required":
                     raise _missing()
-                return await handler(exchange)
+                return await (plain or handler)(exchange)
             try:
                 await prelude(exchange)
                 work = await self._begun(exchange, handler)

@@ -200,7 +200,7 @@ class HttpServer:
             if self._draining:
                 raise Draining
             check_batch_header(headers.get(VERSION))
-            await self._of_handshake().post_batch(body, headers, caller, reply)
+            await self._of_handshake().post_batch(body, headers, caller, reply, self._per_address)
             return
         frame = decode(body)
         try:

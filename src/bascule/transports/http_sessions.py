@@ -7,6 +7,7 @@ Source: specification 2025-11-25, basic/transports; 2025-03-26, basic/transports
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import UNSET, Raw
 
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound
-from bascule.engine.exchange import Conversation, Exchange
+from bascule.engine.exchange import Conversation, Exchange, Principal
 from bascule.engine.ports import Clock, Random, Replay, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import check_batch, check_version_header
@@ -37,6 +38,9 @@ _decode_cancelled = msgspec.json.Decoder(CancelledParams).decode
 _NO_INITIALIZE = "Invalid request: initialize cannot be part of a batch"
 
 Running = tuple[Exchange, "asyncio.Task[Any]"]
+
+Count = Callable[[Principal, str], Awaitable[None]]
+"""Counts a request of an address; raises TooManyRequests."""
 
 
 class HandshakeEndpoint:
@@ -87,15 +91,24 @@ class HandshakeEndpoint:
         else:
             await reply.finish(settled.body, settled.status, settled.refused)
 
-    async def post_batch(self, body: bytes, headers: Headers, caller: Caller, reply: Reply) -> None:
-        """Answer a batch, in the one revision that has them, with one array. Raises MCPError elsewhere."""
+    async def post_batch(
+        self, body: bytes, headers: Headers, caller: Caller, reply: Reply, per_address: Count | None = None
+    ) -> None:
+        """Answer a batch, in the one revision that has them, with one array. Raises MCPError elsewhere.
+
+        `per_address` has counted one request; it counts the other parts here, so that many at once cost no less.
+        """
         check_version_header(headers.get(VERSION))
         session_id = headers.get(SESSION)
         conversation = None if session_id is None else self._ids.open(session_id, caller.principal)
         check_batch(conversation)
+        parts = split_batch(body)
+        if per_address is not None:
+            for _ in parts[1:]:
+                await per_address(caller.principal, caller.address)
         reply.conversation, reply.home = conversation, self
         inbound = Inbound(caller.principal, reply, headers, conversation, caller.state, caller.address)
-        answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in split_batch(body)))
+        answers = await asyncio.gather(*(self._answer_part(part, inbound, reply) for part in parts))
         bodies = [answer for answer in answers if answer is not None]
         if bodies:
             await reply.finish(b"[" + b",".join(bodies) + b"]")

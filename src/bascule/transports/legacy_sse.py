@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 
 from bascule.engine.application import Application
+from bascule.engine.exchange import Principal
 from bascule.engine.framing import encode_event
 from bascule.engine.ports import MakeSeal
 from bascule.engine.settings import HttpSettings
@@ -122,7 +123,7 @@ class LegacyEndpoint:
         """The stream that the query names. Raises NotAdmitted (404) where there is none that this caller opened."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("session_id", [""])
         stream = self._streams.get(given[0])
-        if stream is None or stream.caller.principal.key != caller.principal.key:
+        if stream is None or not stream.is_of(caller.principal):
             raise _unknown()
         return stream
 
@@ -135,13 +136,19 @@ class Stream:
         self.over = asyncio.Event()
         """Set once nothing more is taken or sent."""
         route = StreamRoute(application, make_seal)
-        self.pump = Pump(application, route, caller.principal, self._write, self._drained, http=True)
+        principal, address = caller.principal, caller.address
+        self.pump = Pump(application, route, principal, self._write, self._drained, http=True, address=address)
         self.pump.open(caller.state)
         self._draining: asyncio.Task[None] | None = None
         self._waiting: list[bytes] = []
         self._size = 0
         self._news = asyncio.Event()
         self._flowing = asyncio.Event()
+
+    def is_of(self, principal: Principal) -> bool:
+        """Whether this principal opened it, with the same scopes: its messages are answered to what it was then."""
+        opener = self.caller.principal
+        return opener.key == principal.key and opener.scopes == principal.scopes
 
     def send(self, event: str, data: bytes) -> None:
         """Send one event, soon; ends the stream where too much waits already. Dropped once the stream is over."""
