@@ -35,6 +35,8 @@ log = logging.getLogger("bascule")
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A scope as a header can spell it (RFC 6749, 3.3)."""
+_DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")
+"""What may stand in a challenge as a description. Source: RFC 6750, section 3."""
 
 ERROR_KEY = "dev.bascule/error"
 """The key in a failed tool result's `_meta` under which its code and details stand."""
@@ -366,6 +368,8 @@ class MissingScope(MCPError):
         self.challenge = 'Bearer error="insufficient_scope"'
         if all(_SCOPE.fullmatch(scope) for scope in needed):
             self.challenge += f', scope="{" ".join(needed)}"'
+        if _DESCRIPTION.fullmatch(self.message):
+            self.challenge += f', error_description="{self.message}"'
 
 
 class Refused(MCPError):

@@ -14,8 +14,15 @@ from tests.serving import serving
 ERAS = ["stateless", "handshake"]
 NAMES = {"stateless": "modern", "handshake": "legacy"}
 CHALLENGE = 'Bearer error="insufficient_scope", scope="tools:read tools:write"'
+SENTENCE = "The tool '{}' needs tools:write, which your credentials do not grant; ask the operator for it"
+
+
+def described(name):
+    return f'{CHALLENGE}, error_description="{SENTENCE.format(name)}"'
+
+
 REFUSALS = {
-    "scope": (MissingScope("tool 'a'", ["tools:write"], ["tools:read", "tools:write"]), 403, None, CHALLENGE),
+    "scope": (MissingScope("tool 'a'", ["tools:write"], ["tools:read", "tools:write"]), 403, None, described("a")),
     "strange scope": (MissingScope("tool 'a'", ['a"b'], ['a"b']), 403, None, 'Bearer error="insufficient_scope"'),
     "line in scope": (MissingScope("tool 'a'", ["a\r\nb: c"], ["a\r\nb: c"]), 403, None, CHALLENGE.partition(",")[0]),
     "load": (Overloaded("The server has enough to do", 1.2), 503, "2", None),
@@ -106,7 +113,7 @@ def test_what_concerns_the_transport_is_a_status_with_headers_in_both_eras(app, 
 def test_a_guard_challenges_who_lacks_a_scope(app, http, era):
     with serving(app, door=Door()) as server:
         answer = asked(http, server, era, "tools/call", {"name": "drop"})
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (403, CHALLENGE)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (403, described("drop"))
     assert answer.json()["error"]["data"]["missingScopes"] == ["tools:write"]
 
 

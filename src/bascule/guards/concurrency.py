@@ -23,14 +23,16 @@ def concurrency_limit(retry_after: float = RETRY_AFTER) -> Guard:
         if limit is None:
             return next
         key = (feature.kind, feature.address)
+        what = f"{'resource' if feature.kind == 'template' else feature.kind} {feature.name}"
 
         async def limited(exchange: Exchange) -> Result:
             if running[key] >= limit:
-                raise Busy(
-                    f"The {feature.kind} {feature.name} already serves as many calls as it may ({limit}); "
-                    "wait a moment, then try again",
+                refused = Busy(
+                    f"The {what} already serves as many calls as it may ({limit}); wait a moment, then try again",
                     details={"limit": limit, "retryAfter": retry_after},
                 )
+                refused.guard = "concurrency"
+                raise refused
             running[key] += 1
             try:
                 return await next(exchange)

@@ -22,6 +22,7 @@ from bascule.engine.policy import Policy
 from bascule.engine.ports import Approvals, Marks, Wanted
 from bascule.engine.settings import ApprovalSettings
 from bascule.errors import (
+    BasculeError,
     ConfigError,
     ConfirmationDeclined,
     ConfirmationRequired,
@@ -92,18 +93,11 @@ def confirm(
         async def confirmed(exchange: Exchange) -> Result:
             if check is not None:
                 check(exchange)
-            await asking.claim(exchange)
-            call = asking.call(exchange)
-            key, question = asking.question(call)
-            dialogue = exchange.dialogue
-            if dialogue is None:
-                dialogue = exchange.dialogue = Dialogue()
-            if not (dialogue.answered(key, question) or exchange.peer.can("elicitation")):
-                if queue is None:
-                    raise asking.missing()
-                await queue.spend(exchange, call)
-                dialogue.asked[key], dialogue.answers[key] = question.digest, _YES
-            await asking.ask(exchange, key, question)
+            try:
+                await asking.approved(exchange, queue)
+            except BasculeError as refused:
+                refused.guard = "confirm"
+                raise
             return await next(exchange)
 
         return confirmed
@@ -126,6 +120,21 @@ class _Asking:
         self._limits = limits
         self._kind = feature.kind
         self._what = f"the {feature.kind} {feature.name}"
+
+    async def approved(self, exchange: Exchange, queue: "_Queue | None") -> None:
+        """Return once somebody has said yes to this very call: the user, or, who cannot be asked, the queue."""
+        await self.claim(exchange)
+        call = self.call(exchange)
+        key, question = self.question(call)
+        dialogue = exchange.dialogue
+        if dialogue is None:
+            dialogue = exchange.dialogue = Dialogue()
+        if not (dialogue.answered(key, question) or exchange.peer.can("elicitation")):
+            if queue is None:
+                raise self.missing()
+            await queue.spend(exchange, call)
+            dialogue.asked[key], dialogue.answers[key] = question.digest, _YES
+        await self.ask(exchange, key, question)
 
     async def claim(self, exchange: Exchange) -> None:
         """Take the state that came with a request, once for the whole of it. Raises InvalidParams where it was used."""

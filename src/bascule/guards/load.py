@@ -128,4 +128,6 @@ class Load:
             what = "The server is overloaded: as many calls are under way as it bears"
         else:
             what = "Too many of your calls are under way at once"
-        return Overloaded(f"{what}; try again in {self._retry_after:g} s", self._retry_after)
+        refused = Overloaded(f"{what}; try again in {self._retry_after:g} s", self._retry_after)
+        refused.guard = "load"
+        return refused

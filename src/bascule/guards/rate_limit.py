@@ -110,7 +110,8 @@ def _sentence(what: str, verdict: Verdict) -> str:
     if not verdict.counted:
         return f"{what} cannot be used now: calls cannot be counted at the moment; try again in {seconds} s"
     limit, per = verdict.window
-    return f"{what} allows {limit} calls in {per:g} s, and no more are left; try again in {seconds} s"
+    calls = "1 call" if limit == 1 else f"{limit} calls"
+    return f"{what} allows {calls} in {per:g} s, and no more are left; try again in {seconds} s"
 
 
 def _figures(verdict: Verdict) -> dict[str, float]:

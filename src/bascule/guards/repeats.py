@@ -92,11 +92,13 @@ class Repeats:
 
     def refusal(self, name: str, wait: float) -> RepeatedCall:
         """The error of a call that was made too often."""
-        return RepeatedCall(
+        refused = RepeatedCall(
             f"This same call of {name}, with the same arguments, was made {self.limit} times within {self.per:g} s, "
             "and will not answer differently: use the answers that are there, change the arguments, or ask the user",
             details={"limit": self.limit, "per": self.per, "retryAfter": round(wait, 3)},
         )
+        refused.guard = "repeats"
+        return refused
 
     def _make_room(self, now: float) -> None:
         """Forget the oldest calls: those whose time is over, two at the most, and one more where there are too many."""

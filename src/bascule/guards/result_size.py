@@ -91,7 +91,7 @@ def check(size: int, limit: int, what: str) -> None:
     """Raise ResultTooLarge for a part of a result that is larger than the limit."""
     if size > limit:
         raise ResultTooLarge(
-            f"The result is too large: its {what} have {size} bytes, and {limit} are allowed. Ask for less of it.",
+            f"The result is too large: {size} bytes of {what}, and {limit} are allowed. Ask for less of it.",
             details={"limit": limit, "size": size},
         )
 

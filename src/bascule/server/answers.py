@@ -144,7 +144,11 @@ class Answers:
             raise ResourceNotFound(uri)
         feature, exchange.variables = found
         exchange.feature = feature
-        return await feature.handler(exchange)
+        result = await feature.handler(exchange)
+        policy = feature.policy
+        if (policy.scopes or policy.confirm != "off") and isinstance(result, CacheableResult):
+            result.cache_scope = "private"  # whoever else has it from a shared cache was let in by nobody
+        return result
 
     async def _get_prompt(self, exchange: Exchange) -> Result:
         name = cast(GetPromptParams, exchange.params).name
