@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import machine, measure_clients, measure_http, measure_stdio, report, targets
+from bench import machine, measure_clients, measure_guards, measure_http, measure_stdio, report, targets
 from bench.child import GENERATOR_CORE, SERVER_CORE, Failed
 from bench.environments import runtime, version
 from bench.figures import Book, doubtful, plain
 from bench.plan import FULL, QUICK, Plan
 from bench.targets import Target
 
+GUARDED = "bascule-guarded"
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -35,33 +36,48 @@ class Run:
         for number in range(1, self.plan.rounds + 1):
             self._round(number)
         self._each("memory", "memory", lambda target: measure_http.memory(target, self.plan, self.book))
+        self._guards()
         self._each("modules", "cold", lambda target: measure_stdio.modules(target, self.book))
         for number in range(1, self.plan.cold_starts + 1):
             self._each(f"cold start {number}", "cold", lambda target: measure_stdio.cold_start(target, self.book))
-        self._clients("open clients", measure_clients.memory)
+        floor = self.targets.get("floor")
+        if floor is not None:
+            self._once("open clients", 1, lambda: measure_clients.memory(floor, {*self.targets}, self.plan, self.book))
 
     def _round(self, number: int) -> None:
         plan, book = self.plan, self.book
         self._each(f"round {number}: HTTP", "calls", lambda target: measure_http.measure(target, plan, book))
         self._each(f"round {number}: stdio", "stdio", lambda target: measure_stdio.measure(target, plan, book))
-        floor, own = self.targets.get("floor"), self.targets.get("bascule")
-        if floor is not None and own is not None and "beside" not in self.failures:
-            _say(f"round {number}: in turn")
-            try:
-                measure_http.beside(own, floor, plan, book)
-            except Failed as wrong:
-                self.failures["beside"] = str(wrong)
-        self._clients(f"round {number}: clients", measure_clients.measure)
-
-    def _clients(self, what: str, work: Callable[[Target, set[str], Plan, Book], None]) -> None:
         floor = self.targets.get("floor")
-        if floor is None or "clients" in self.failures:
+        if floor is not None:
+            for own in self._own():
+                what = f"{own.name} in turn with the floor"
+                self._once(what, number, lambda own=own: measure_http.beside(own, floor, plan, book))
+            self._once("clients", number, lambda: measure_clients.measure(floor, {*self.targets}, plan, book))
+        if self._own():
+            self._once("busy", number, lambda: measure_http.busy(self._own(), plan, book))
+
+    def _own(self) -> list[Target]:
+        """Bascule without and with its guards, where they are measured."""
+        return [self.targets[name] for name in ("bascule", GUARDED) if name in self.targets]
+
+    def _guards(self) -> None:
+        """What each guard costs, and what the counting in Redis adds."""
+        guarded = self.targets.get(GUARDED)
+        if guarded is None:
             return
-        _say(what)
+        self._once("guards", 1, lambda: measure_guards.measure(guarded, self.plan, self.book))
+        self._once("redis", 1, lambda: measure_guards.redis(guarded, self.plan, self.book))
+
+    def _once(self, what: str, number: int, work: Callable[[], None]) -> None:
+        """What is measured of several targets together."""
+        if what in self.failures:
+            return
+        _say(f"round {number}: {what}")
         try:
-            work(floor, {*self.targets}, self.plan, self.book)
+            work()
         except Failed as wrong:
-            self.failures["clients"] = str(wrong)
+            self.failures[what] = str(wrong)
 
     def _each(self, what: str, part: str, work: Callable[[Target], None]) -> None:
         for target in self.targets.values():

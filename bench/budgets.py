@@ -38,10 +38,10 @@ class Budget(NamedTuple):
         return value >= self.limit if self.at_least else value <= self.limit
 
 
-def _ratio(era: str, connections: int, limit: float) -> Budget:
+def _ratio(era: str, connections: int, limit: float, target: str = "bascule", what: str = "") -> Budget:
     many = "one connection" if connections == 1 else f"{connections} connections"
     return Budget(
-        f"tools/call, {era}, {many}", "bascule", f"beside.{era}.{connections}.ratio", limit, "times the floor"
+        f"tools/call, {era}, {many}{what}", target, f"beside.{era}.{connections}.ratio", limit, "times the floor"
     )
 
 
@@ -50,6 +50,11 @@ BUDGETS = (
     _ratio("handshake", 16, 1.5),
     _ratio("stateless", 1, 1.25),
     _ratio("handshake", 1, 1.25),
+    *(
+        _ratio(era, connections, 2.2, "bascule-guarded", ", all guards")
+        for connections in (16, 1)
+        for era in ("stateless", "handshake")
+    ),
     Budget("tools/call over stdio, pipelined", "bascule", "stdio.pipelined.cpu_us", 12, "µs"),
     Budget("cold start, a file's own app.run()", "bascule", "cold.ms", 110, "ms"),
     Budget("cold start, bascule serve", "bascule-serve", "cold.ms", 170, "ms"),

@@ -37,12 +37,16 @@ SERVER_CORE, GENERATOR_CORE = cores()
 
 
 class Child:
-    """A running server."""
+    """A running server; `{folder}` in its environment is a folder that ends with it."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], piped: bool = False) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], piped: bool = False, core: int = SERVER_CORE
+    ) -> None:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(_SETTINGS) and key != "PORT"}
         channel = subprocess.PIPE if piped else subprocess.DEVNULL
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
+        self._folder = tempfile.TemporaryDirectory()
+        env = {key: value.replace("{folder}", self._folder.name) for key, value in env.items()}
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -51,7 +55,7 @@ class Child:
             stdout=channel,
             stderr=self._errors,
             bufsize=0,
-            preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),  # noqa: PLW1509  # the parent has one thread
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509  # the parent has one thread
         )
         self.pids = [self.process.pid]
 
@@ -93,12 +97,15 @@ class Child:
             self.process.kill()
             self.process.wait()
         self._errors.close()
+        self._folder.cleanup()
 
 
 @contextmanager
-def running(command: Sequence[str], env: Mapping[str, str], piped: bool = False) -> Iterator[Child]:
-    """A child while the block runs. What goes wrong in the block is raised with what the child said last."""
-    child = Child(command, env, piped)
+def running(
+    command: Sequence[str], env: Mapping[str, str], piped: bool = False, core: int = SERVER_CORE
+) -> Iterator[Child]:
+    """A child on this core while the block runs. What goes wrong in it is raised with what the child said last."""
+    child = Child(command, env, piped, core)
     try:
         yield child
     except (OSError, ValueError, Failed) as wrong:
@@ -108,12 +115,12 @@ def running(command: Sequence[str], env: Mapping[str, str], piped: bool = False)
 
 
 @contextmanager
-def http_server(target: Target, tools: int = 4) -> Iterator[tuple[Child, int]]:
-    """The target's HTTP server, listening; and its port."""
+def http_server(target: Target, tools: int = 4, **env: str) -> Iterator[tuple[Child, int]]:
+    """The target's HTTP server, listening; and its port. `env` is added to its environment."""
     port = free_port()
     command = target.command("http", port)
     assert command is not None
-    with running(command, {**target.env, "BENCH_TOOLS": str(tools)}) as child:
+    with running(command, {**target.variables, "BENCH_TOOLS": str(tools), **env}) as child:
         wait_for(child, port)
         yield child, port
 

@@ -3,7 +3,8 @@
     python -m bench.counted            print all counts as JSON
     python -m bench.counted ERA CALLS  answer so many calls and nothing else, for a tool that counts instructions
 
-Every count is the difference of a longer and a shorter run, so that what happens once is not in it.
+Every count is the difference of a longer and a shorter run, so that what happens once is not in it. The settings are
+those of the target `bascule`: without them, the default rate would soon be what is counted.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Any
 from bascule.config import load
 from bascule.eras.sealing import Sealer
 from bascule.transports import stdio
-from bench import messages
+from bench import messages, targets
 from bench.servers.bascule_server import app
 
 FEW, MANY = 40, 80
@@ -54,12 +55,12 @@ class Asgi:
             self._session = dict(self.sent[0]["headers"])[b"mcp-session-id"].decode()
             await self._post(self._head("notifications/initialized", None), json.dumps(messages.INITIALIZED).encode())
         await self.calls(FEW)
-        body = self.sent[1]["body"]
-        if not messages.add().right(messages.FIRST + FEW - 1, body):
-            raise ValueError(f"the answer is wrong: {body!r}")
 
     async def close(self) -> None:
-        """Stop the application."""
+        """Stop the application. Raises ValueError where the last answer was wrong: a refusal is soon counted."""
+        body = self.sent[1]["body"]
+        if b'"isError"' in body or b'"structuredContent"' not in body:
+            raise ValueError(f"the last answer is wrong: {body!r}")
 
         async def receive() -> dict[str, Any]:
             return {"type": "lifespan.shutdown"}
@@ -180,6 +181,7 @@ async def only(era: str, calls: int) -> None:
 
 
 def main() -> None:
+    os.environ.update(next(target.env for target in targets.load() if target.name == "bascule"))
     if len(sys.argv) == 3:
         asyncio.run(only(sys.argv[1], int(sys.argv[2])))
     else:

@@ -4,9 +4,12 @@ Each connection has one request out at a time. Every reply is read whole and che
 """
 
 import gc
+import random
 import re
 import select
 import socket
+from collections import deque
+from collections.abc import Iterator
 from itertools import count
 from time import perf_counter
 from typing import NamedTuple
@@ -17,6 +20,7 @@ from bench.messages import FIRST, LAST, Right, slots
 HEADLESS, CHUNKED = -1, -2
 """Why it is not known how much is missing: the head is not whole, or it gives no length."""
 
+_PATIENCE = 20
 _CHUNK = 1024 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _OK = b"HTTP/1.1 200"
@@ -112,6 +116,65 @@ def run(port: int, templates: list[bytes], right: Right, seconds: float, limit: 
             connection.socket.close()
 
 
+def paced(port: int, templates: list[bytes], right: Right, seconds: float, per_second: float, seed: int = 1) -> Load:
+    """So many requests a second, at moments that chance chooses, over one connection for each template.
+
+    A latency counts from the moment chosen, so one that waits for a free connection has waited.
+    """
+    connections = [Connection(port, template) for template in templates]
+    gc.collect()
+    gc.disable()
+    try:
+        return _paced(connections, right, _moments(seconds, per_second, random.Random(seed)))  # noqa: S311  # no secret
+    finally:
+        gc.enable()
+        for connection in connections:
+            connection.socket.close()
+
+
+def _moments(seconds: float, per_second: float, chance: random.Random) -> Iterator[float]:
+    """Moments of a Poisson process, in seconds from its start."""
+    moment = chance.expovariate(per_second)
+    while moment < seconds:
+        yield moment
+        moment += chance.expovariate(per_second)
+
+
+def _paced(connections: list[Connection], right: Right, moments: Iterator[float]) -> Load:
+    """Sends what is due over the connections that are free, and looks for answers without ever sleeping."""
+    poll = select.epoll()
+    known = {connection.socket.fileno(): connection for connection in connections}
+    for descriptor in known:
+        poll.register(descriptor, select.EPOLLIN)
+    free = deque(connections)
+    latencies: list[float] = []
+    received = 0
+    started = answered = perf_counter()
+    due = next(moments, None)
+    while due is not None or len(free) < len(connections):
+        now = perf_counter()
+        while due is not None and free and started + due <= now:
+            connection = free.popleft()
+            connection.send(next_number())
+            connection.sent = started + due
+            due = next(moments, None)
+        for descriptor, _ in poll.poll(0):
+            connection = known[descriptor]
+            reply = connection.receive()
+            if reply is None:
+                continue
+            answered = perf_counter()
+            latencies.append(answered - connection.sent)
+            received += len(reply)
+            if not right(connection.number, reply):
+                raise Failed(f"the answer to request {connection.number} is wrong: {reply[-600:]!r}")
+            free.append(connection)
+        if now - answered > _PATIENCE and len(free) < len(connections):
+            raise Failed(f"the server has not answered for {_PATIENCE} seconds")
+    poll.close()
+    return Load(len(latencies), perf_counter() - started, latencies, received)
+
+
 def _run(connections: list[Connection], right: Right, seconds: float, limit: int) -> Load:
     poll = select.epoll()
     known = {connection.socket.fileno(): connection for connection in connections}
@@ -124,9 +187,9 @@ def _run(connections: list[Connection], right: Right, seconds: float, limit: int
         connection.send(next_number())
     out = sent = len(known)
     while out:
-        ready = poll.poll(20)
+        ready = poll.poll(_PATIENCE)
         if not ready:
-            raise Failed("the server has not answered for 20 seconds")
+            raise Failed(f"the server has not answered for {_PATIENCE} seconds")
         for descriptor, _ in ready:
             connection = known[descriptor]
             reply = connection.receive()

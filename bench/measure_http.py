@@ -3,13 +3,14 @@
 Metrics are named part.era.connections.unit; `_us` are microseconds of the server's CPU for each request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from bench import messages, probe
 from bench.child import Child, http_server
 from bench.figures import Book
-from bench.http_load import Load, run
-from bench.plan import CONNECTIONS, PAIRED, Plan
+from bench.http_load import Load, paced, run
+from bench.plan import BUSY, CONNECTIONS, PAIRED, Plan
 from bench.proc import seconds_between
 from bench.targets import Target
 
@@ -19,34 +20,40 @@ Note = Callable[[str, float], None]
 class Bench:
     """One HTTP server under test."""
 
-    def __init__(self, child: Child, port: int, plan: Plan) -> None:
+    def __init__(self, target: Target, child: Child, port: int, plan: Plan) -> None:
+        self.target = target
         self.child = child
         self.port = port
         self.plan = plan
+        self.add = messages.add(target.wrapped)
         self._sessions: dict[str, list[str | None]] = {}
 
     def check(self, era: str, tools: int = 4) -> None:
         """Is every answer right? Raises Failed."""
-        speaker = probe.HttpSpeaker(self.port, era)
+        speaker = probe.HttpSpeaker(self.port, era, self.target.key)
         speaker.open()
-        probe.check(speaker, tools)
+        probe.check(speaker, tools, self.target.wrapped)
         speaker.close()
         self.child.settle()
 
     def load(self, job: messages.Job, era: str, connections: int) -> tuple[Load, float]:
         """Warm up, then load; and the CPU seconds that the server took for it."""
-        sessions = self.opened(era, connections)
-        templates = [messages.http_template(job, era, self.port, session) for session in sessions]
+        templates = self.templates(job, era, connections)
         run(self.port, templates, job.right, self.plan.warm)
         before = self.child.cpu()
         load = run(self.port, templates, job.right, self.plan.seconds)
         return load, seconds_between(before, self.child.cpu())
 
+    def templates(self, job: messages.Job, era: str, connections: int) -> list[bytes]:
+        """A request for each connection, in a session of its own."""
+        key = self.target.key
+        return [messages.http_template(job, era, self.port, one, key) for one in self.opened(era, connections)]
+
     def opened(self, era: str, count: int) -> list[str | None]:
         """A session for each connection."""
         opened = self._sessions.setdefault(era, [])
         while len(opened) < count:
-            speaker = probe.HttpSpeaker(self.port, era)
+            speaker = probe.HttpSpeaker(self.port, era, self.target.key)
             speaker.open()
             opened.append(speaker.session)
             speaker.close()
@@ -60,7 +67,7 @@ def measure(target: Target, plan: Plan, book: Book) -> None:
         book.note(target.name, metric, value)
 
     with http_server(target) as (child, port):
-        bench = Bench(child, port, plan)
+        bench = Bench(target, child, port, plan)
         for era in target.eras:
             bench.check(era)
             if target.has("calls"):
@@ -81,7 +88,7 @@ def measure(target: Target, plan: Plan, book: Book) -> None:
 
 def _calls(bench: Bench, era: str, note: Note) -> None:
     for connections in CONNECTIONS:
-        load, cpu = bench.load(messages.add(), era, connections)
+        load, cpu = bench.load(bench.add, era, connections)
         name = f"call.{era}.{connections}"
         note(f"{name}.cpu_us", cpu / load.replies * 1e6)
         note(f"{name}.per_s", load.replies / load.seconds)
@@ -96,7 +103,7 @@ def _many(target: Target, plan: Plan, note: Note) -> None:
     era, tools = target.eras[0], plan.many_tools
     short = _short(plan)
     with http_server(target) as few, http_server(target, tools) as (child, port):
-        bench, other = Bench(child, port, short), Bench(*few, short)
+        bench, other = Bench(target, child, port, short), Bench(target, *few, short)
         bench.check(era, tools)
         for turn in range(plan.turns):
             few_us, many_us = _in_turn((other, bench), era, 16, first=turn % 2)
@@ -111,12 +118,25 @@ def beside(target: Target, floor: Target, plan: Plan, book: Book) -> None:
     """What a call costs as a ratio to the floor, measured in turn: apart, the machine's drift is larger than it."""
     short = _short(plan)
     with http_server(floor) as least, http_server(target) as own:
-        pair = (Bench(*least, short), Bench(*own, short))
+        pair = (Bench(floor, *least, short), Bench(target, *own, short))
         for turn in range(plan.turns):
             for era in target.eras:
                 for connections in PAIRED:
                     floor_us, own_us = _in_turn(pair, era, connections, first=turn % 2)
                     book.note(target.name, f"beside.{era}.{connections}.ratio", own_us / floor_us)
+
+
+def busy(chosen: Sequence[Target], plan: Plan, book: Book) -> None:
+    """Latencies of servers that are each given seven tenths of the calls that they can bear, in turn."""
+    with ExitStack() as stack:
+        benches = [Bench(target, *stack.enter_context(http_server(target)), plan) for target in chosen]
+        for bench in benches:
+            for era in bench.target.eras:
+                full, _ = bench.load(bench.add, era, 16)
+                pace = BUSY * full.replies / full.seconds
+                load = paced(bench.port, bench.templates(bench.add, era, 16), bench.add.right, plan.seconds, pace)
+                book.note(bench.target.name, f"busy.{era}.p50_ms", load.percentile(50) * 1e3)
+                book.note(bench.target.name, f"busy.{era}.p99_ms", load.percentile(99) * 1e3)
 
 
 def _short(plan: Plan) -> Plan:
@@ -128,7 +148,7 @@ def _in_turn(pair: tuple[Bench, Bench], era: str, connections: int, *, first: in
     """The CPU microseconds that a call takes of each of two servers, loaded one after the other."""
     cost = [0.0, 0.0]
     for index in (first, 1 - first):
-        load, cpu = pair[index].load(messages.add(), era, connections)
+        load, cpu = pair[index].load(pair[index].add, era, connections)
         cost[index] = cpu / load.replies * 1e6
     return cost
 
@@ -140,29 +160,28 @@ def memory(target: Target, plan: Plan, book: Book) -> None:
         book.note(target.name, metric, value)
 
     with http_server(target) as (child, port):
-        bench = Bench(child, port, plan)
+        bench = Bench(target, child, port, plan)
         note("memory.idle_mib", child.resident_kib() / 1024)
         for era in target.eras:
             bench.check(era)
         note("memory.ready_mib", child.resident_kib() / 1024)
         if "handshake" in target.eras:
             count = plan.own_sessions if target.environment == "own" else plan.sessions
-            _open_sessions(port, plan.sessions // 10)
+            _open_sessions(bench, plan.sessions // 10)
             before = child.resident_kib()
-            _open_sessions(port, count)
+            _open_sessions(bench, count)
             after = child.resident_kib()
             note("memory.sessions_mib", after / 1024)
             note("memory.session_kib", (after - before) / count)
         era = target.eras[0]
-        templates = [messages.http_template(messages.add(), era, port, session) for session in bench.opened(era, 16)]
-        load = run(port, templates, messages.add().right, plan.call_seconds, plan.calls)
+        load = run(port, bench.templates(bench.add, era, 16), bench.add.right, plan.call_seconds, plan.calls)
         note("memory.calls", load.replies)
         note("memory.after_calls_mib", child.resident_kib() / 1024)
         bench.check(era)
 
 
-def _open_sessions(port: int, count: int) -> None:
-    speaker = probe.HttpSpeaker(port, "handshake")
+def _open_sessions(bench: Bench, count: int) -> None:
+    speaker = probe.HttpSpeaker(bench.port, "handshake", bench.target.key)
     for _ in range(count):
         speaker.open()
     speaker.close()

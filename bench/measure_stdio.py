@@ -19,7 +19,7 @@ _IMPORTED = re.compile(r"^import time: +\d+ \|", re.MULTILINE)
 def measure(target: Target, plan: Plan, book: Book) -> None:
     """One round of calls."""
     era = target.eras[0]
-    with running(_command(target), target.env, piped=True) as child:
+    with running(_command(target), target.variables, piped=True) as child:
         speaker = probe.StdioSpeaker(child, era)
         speaker.open()
         probe.check(speaker)
@@ -39,7 +39,7 @@ def measure(target: Target, plan: Plan, book: Book) -> None:
 def cold_start(target: Target, book: Book) -> None:
     """Time and CPU from the start of the process to the first answered call, after a handshake."""
     started = perf_counter()
-    with running(_command(target), target.env, piped=True) as child:
+    with running(_command(target), target.variables, piped=True) as child:
         _first_call(probe.StdioSpeaker(child, "handshake"))
         seconds = perf_counter() - started
         child.settle()
@@ -52,7 +52,7 @@ def modules(target: Target, book: Book) -> None:
     """How many modules a Python server has imported when it has answered its first call. Nothing for other servers."""
     if target.environment == "node":
         return
-    with running(_command(target), {**target.env, "PYTHONPROFILEIMPORTTIME": "1"}, piped=True) as child:
+    with running(_command(target), {**target.variables, "PYTHONPROFILEIMPORTTIME": "1"}, piped=True) as child:
         _first_call(probe.StdioSpeaker(child, "handshake"))
         count = len(_IMPORTED.findall(child.errors()))
     book.note(target.name, "cold.modules", count)

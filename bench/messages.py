@@ -52,12 +52,13 @@ def _call(name: str, arguments: dict[str, Any], right: Right, **meta: Any) -> Jo
     return Job("tools/call", params, right, name)
 
 
-def add() -> Job:
-    """`add(number, 2)`"""
+def add(wrapped: bool = False) -> Job:
+    """`add(number, 2)`; the sum stands alone in its text, or alone in an envelope."""
+    text = rb">\n%d\n</untrusted-" if wrapped else b'"text":"%d"'
     return _call(
         "add",
         {"a": _NUMBER, "b": 2},
-        lambda number, reply: b'"text":"%d"' % (number + 2) in reply and answered(number, reply),
+        lambda number, reply: text % (number + 2) in reply and answered(number, reply),
     )
 
 
@@ -102,9 +103,11 @@ def initialize() -> dict[str, Any]:
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
-def headers(era: str, method: str, name: str | None, session: str | None) -> dict[str, str]:
-    """The HTTP headers of one request."""
+def headers(era: str, method: str, name: str | None, session: str | None, key: str = "") -> dict[str, str]:
+    """The HTTP headers of one request; with an API key where there is one."""
     found = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    if key:
+        found["Authorization"] = f"Bearer {key}"
     if era == "stateless":
         found |= {"MCP-Protocol-Version": STATELESS, "Mcp-Method": method, **({"Mcp-Name": name} if name else {})}
     elif method != "initialize":
@@ -112,11 +115,11 @@ def headers(era: str, method: str, name: str | None, session: str | None) -> dic
     return found
 
 
-def http_template(job: Job, era: str, port: int, session: str | None = None) -> bytes:
+def http_template(job: Job, era: str, port: int, session: str | None = None, key: str = "") -> bytes:
     """The whole HTTP request, to be filled with `%` like the message."""
     body = job.template(era)
     length = len(body % ((FIRST,) * slots(body)))
-    lines = [f"{key}: {value}" for key, value in headers(era, job.method, job.name, session).items()]
+    lines = [f"{key}: {value}" for key, value in headers(era, job.method, job.name, session, key).items()]
     head = ["POST /mcp HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {length}", *lines, "", ""]
     return "\r\n".join(head).replace("%", "%%").encode() + body
 

@@ -6,6 +6,9 @@ CONNECTIONS = (1, 16, 64)
 PAIRED = (1, 16)
 """How many connections make the calls that are measured in turn with the floor's."""
 
+BUSY = 0.7
+"""The part of what a server can bear that it is given where its latency under load is measured."""
+
 
 class Plan(NamedTuple):
     """Times in seconds, memory runs bounded in count and in time."""
@@ -25,6 +28,8 @@ class Plan(NamedTuple):
     steps: int = 100
     turns: int = 36
     turn_seconds: float = 0.1
+    guard_calls: int = 4000
+    guard_turns: int = 7
     only: tuple[str, ...] = ()
     """Names of the targets that are measured; all where there are none."""
 
@@ -40,5 +45,7 @@ QUICK = Plan(
     client_calls=500,
     open_clients=20,
     turns=8,
-    only=("floor", "bascule", "bascule-serve"),
+    guard_calls=2000,
+    guard_turns=3,
+    only=("floor", "bascule", "bascule-guarded", "bascule-serve"),
 )

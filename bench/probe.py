@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -12,15 +13,18 @@ from bench.messages import INITIALIZED, META, headers, initialize
 
 URI = "bench://greeting"
 
+_ENVELOPE = re.compile(r"[^\n]+\n<(?P<mark>untrusted-\w+) [^\n]+>\n(?P<inner>.*)\n</(?P=mark)>", re.DOTALL)
+
 _ids = count(1)
 
 
 class HttpSpeaker:
-    """Speaks one era to one port."""
+    """Speaks one era to one port, with an API key where it has one."""
 
-    def __init__(self, port: int, era: str) -> None:
+    def __init__(self, port: int, era: str, key: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         self._era = era
+        self._key = key
         self.session: str | None = None
 
     def open(self) -> None:
@@ -41,7 +45,8 @@ class HttpSpeaker:
 
     def _post(self, message: dict[str, Any]) -> dict[str, Any]:
         params = message.get("params", {})
-        head = headers(self._era, message["method"], params.get("name") or params.get("uri"), self.session)
+        named = params.get("name") or params.get("uri")
+        head = headers(self._era, message["method"], named, self.session, self._key)
         self._connection.request("POST", "/mcp", json.dumps(message), head)
         response = self._connection.getresponse()
         body = response.read()
@@ -83,8 +88,12 @@ class StdioSpeaker:
         raise Failed("the server has closed its output")
 
 
-def check(speaker: HttpSpeaker | StdioSpeaker, tools: int = 4) -> None:
-    """Ask everything that is timed, and what shows a wrong answer best. Raises Failed."""
+def check(speaker: HttpSpeaker | StdioSpeaker, tools: int = 4, wrapped: bool = False) -> None:
+    """Ask everything that is timed, and what shows a wrong answer best. `wrapped` texts must come in envelopes.
+
+    Raises Failed.
+    """
+    text_of = _unwrapped if wrapped else str
     for name, arguments, expected in (
         ("add", {"a": -3, "b": 45}, "42"),
         ("echo", {"text": 'grüß "🌍"\n'}, 'grüß "🌍"\n'),
@@ -93,13 +102,19 @@ def check(speaker: HttpSpeaker | StdioSpeaker, tools: int = 4) -> None:
     ):
         result = speaker.ask("tools/call", {"name": name, "arguments": arguments}).get("result", {})
         _require(not result.get("isError"), result)
-        _require([block["text"] for block in result.get("content", [])] == [expected], result)
+        _require([text_of(block["text"]) for block in result.get("content", [])] == [expected], result)
     listed = speaker.ask("tools/list", {}).get("result", {}).get("tools", [])
     names = ["add", "echo", "big", "steps", *(f"add_{number}" for number in range(4, tools))]
     _require([tool["name"] for tool in listed] == names, listed)
     _require(all(tool["inputSchema"]["type"] == "object" and tool["description"] for tool in listed), listed)
     (read,) = speaker.ask("resources/read", {"uri": URI})["result"]["contents"]
-    _require((read["uri"], read["mimeType"], read["text"]) == (URI, "text/plain", "Hello"), read)
+    _require((read["uri"], read["mimeType"], text_of(read["text"])) == (URI, "text/plain", "Hello"), read)
+
+
+def _unwrapped(text: str) -> str:
+    """What stands in an envelope for untrusted texts; a word that is no answer where there is none."""
+    found = _ENVELOPE.fullmatch(text)
+    return found["inner"] if found else "no envelope"
 
 
 def _answer(body: bytes, request_id: int) -> dict[str, Any]:

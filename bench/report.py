@@ -20,6 +20,7 @@ from bench.machine import BUSY, STOLEN
 HERE = Path(__file__).parent
 README = HERE / "README.md"
 LATEST = HERE / "results" / "latest.json"
+GUARDED = "bascule-guarded"
 ABSENT = "\N{EN DASH}"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -50,6 +51,11 @@ TABLES = {
         Column(f"{era}, {level}: {name}", f"call.{era}.{level}.{name}_ms", 2)
         for era in ("stateless", "handshake")
         for level in (1, 16)
+        for name in ("p50", "p99")
+    ],
+    "Latency at 70% of the calls that each bears, 16 connections, milliseconds": [
+        Column(f"{era}: {name}", f"busy.{era}.{name}_ms", 2)
+        for era in ("stateless", "handshake")
         for name in ("p50", "p99")
     ],
     "stdio": [
@@ -95,6 +101,7 @@ def text(result: Result) -> str:
     parts = [_about(result)]
     tables = {title: _table(result, columns) for title, columns in TABLES.items()}
     tables["Budgets"] = _budgets(result)
+    tables[f"Guards of `{GUARDED}`, each for itself"] = guards(result)
     parts += [f"**{title}**\n\n{aligned(rows)}" for title, rows in tables.items() if len(rows) > 1]
     parts.append(_verdict(result))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -144,6 +151,24 @@ def _budgets(result: Result) -> list[list[str]]:
             measured = f"{value:.2f}" if between is None else f"{value:.2f} ({between[0]:.2f}-{between[1]:.2f})"
             rows.append([budget.title, measured, limit, "yes" if budget.reached(value) else "NO"])
     return rows
+
+
+def guards(result: Result) -> list[list[str]]:
+    """One line for each guard, and for what Redis adds."""
+    own = result["figures"].get(GUARDED, {})
+    rows = [["", "µs a call", "ms more at one connection"]]
+    rows += [
+        [metric.removeprefix("guard."), f"{figure['median']:.1f}", ABSENT]
+        for metric, figure in own.items()
+        if metric.startswith("guard.")
+    ]
+    if "redis.cpu_us" in own:
+        rows.append(["counting in Redis, beyond memory", *_redis(own)])
+    return rows
+
+
+def _redis(own: dict[str, Any]) -> tuple[str, str]:
+    return f"{own['redis.cpu_us']['median']:.1f}", f"{own['redis.p50_ms']['median']:.2f}"
 
 
 def _about(result: Result) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from bench.environments import ENVIRONMENTS, program
+from bench.environments import ENVIRONMENTS, ROOT, program
 
 FILE = Path(__file__).parent / "targets.toml"
 ERAS = ("stateless", "handshake")
@@ -27,6 +27,15 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str] = {}
     parts: tuple[str, ...] = PARTS
     streams: bool = True
+    key: str = ""
+    """The API key that its callers show; none where it is empty."""
+    wrapped: bool = False
+    """Whether it puts texts into envelopes for untrusted ones."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Its environment: `env`, and for what is our own, that the code beside the benchmark runs and no other."""
+        return {"PYTHONPATH": str(ROOT / "src"), **self.env} if self.environment == "own" else self.env
 
     def command(self, transport: str, port: int = 0) -> list[str] | None:
         """The whole command; None where the target does not speak the transport or its environment is missing."""

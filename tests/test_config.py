@@ -5,6 +5,7 @@ import pytest
 from bascule.config import http_settings, load
 from bascule.engine.settings import HttpSettings, Settings
 from bascule.errors import ConfigError
+from bascule.pipeline import Pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +110,15 @@ def test_arguments_that_are_given_win_and_are_checked():
     assert http_settings(HttpSettings(), port=5).port == 5
     with pytest.raises(ConfigError, match="port"):
         http_settings(HttpSettings(), port=-1)
+
+
+def test_an_empty_value_in_the_environment_switches_off(tmp_path):
+    file = tmp_path / "bascule.toml"
+    file.write_text('[limits]\nrate = "5/min"\n[http]\nallowed_hosts = ["a.example"]\n')
+    environment = {"BASCULE_LIMITS__RATE": "", "BASCULE_LIMITS__PER_ADDRESS": "", "BASCULE_HTTP__ALLOWED_HOSTS": ""}
+    settings = load(str(file), environment)
+    assert (settings.limits.rate, settings.limits.per_address, settings.http.allowed_hosts) == ("", "", ())
+    assert Pipeline(settings).address_limit is None
 
 
 def test_keys_in_the_environment_win_over_those_in_the_file(tmp_path):

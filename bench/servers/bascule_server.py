@@ -1,6 +1,6 @@
 """Bascule's server: `bascule_server.py stdio | http PORT`. BENCH_TOOLS is how many tools it has in all.
 
-BENCH_SYNC=1 makes the tools plain functions, which run in threads.
+BENCH_SYNC=1 makes the tools plain functions, which run in threads; BENCH_TELEMETRY=1 loads OpenTelemetry's API.
 """
 
 import os
@@ -8,7 +8,13 @@ import sys
 
 from bascule import Context, Server
 
+if os.environ.get("BENCH_TELEMETRY"):
+    import opentelemetry.trace  # noqa: F401  # it is there for Bascule to find
+
 app = Server("bench", version="1")
+
+LARGEST = 4 * 1024 * 1024
+"""What a result may have: `big` is asked for one megabyte, which with its name in JSON is more than the default."""
 
 
 def add(a: int, b: int) -> int:
@@ -43,7 +49,7 @@ async def big_async(n: int) -> str:
 
 FUNCTIONS = (add, echo, big) if os.environ.get("BENCH_SYNC") else (add_async, echo_async, big_async)
 for function in FUNCTIONS:
-    app.tool(name=function.__name__.removesuffix("_async"))(function)
+    app.tool(name=function.__name__.removesuffix("_async"), max_result_bytes=LARGEST)(function)
 
 
 @app.tool

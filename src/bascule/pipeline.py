@@ -172,10 +172,12 @@ class Pipeline:
         return _guard("scopes:scopes")()
 
     def _sanitise(self) -> Guard:
-        sanitise, server = _guard("sanitise:sanitise"), self._server
-        redactor = self._redactor
-        trusting = sanitise(server, None, redactor=redactor)
-        doubting = cache(lambda: sanitise(server, _cleaning(), redactor=redactor))
+        server, redactor = self._server, self._redactor
+        doubting = cache(lambda: _guard("sanitise:sanitise")(server, _cleaning(), redactor=redactor))
+        if redactor is None:
+            trusting = _guard("result_size:size_limit")()
+        else:
+            trusting = _guard("sanitise:sanitise")(server, None, redactor=redactor)
 
         def guard(next: Handler, feature: Feature) -> Handler:
             return (doubting() if feature.policy.untrusted else trusting)(next, feature)
@@ -190,9 +192,19 @@ class Pipeline:
 
     def _rate_limit(self) -> Guard:
         limits = self.settings.limits
-        marks = late("bascule.stores.memory:MemoryMarks")()
-        guard = _guard("rate_limit:rate_limit")(self.counters, marks, figures=limits.figures)
+        made = cache(self._counting)
+        if limits.redis_url:
+            made()  # so that a wrong URL is told at start
+
+        def guard(next: Handler, feature: Feature) -> Handler:
+            return made()(next, feature) if feature.policy.rate else next
+
         return _with_default(guard, windows(limits.rate)) if self._counts and limits.rate else guard
+
+    def _counting(self) -> Guard:
+        """What counts the calls of features; loads what counts, which takes a while."""
+        marks = late("bascule.stores.memory:MemoryMarks")()
+        return _guard("rate_limit:rate_limit")(self.counters, marks, figures=self.settings.limits.figures)
 
     def _concurrency(self) -> Guard:
         return _guard("concurrency:concurrency_limit")()
@@ -244,15 +256,18 @@ def _check(exchange: Exchange) -> None:
 
 
 def _with_default(guard: Guard, rate: tuple[Window, ...]) -> Guard:
-    """The same guard, and a rate for features without one: the user at this machine, who owns it, is left out there."""
+    """The same guard, and a rate for features without one: the user at this machine, who owns it, is left out there.
+
+    Where nobody else calls, nothing that counts is even made.
+    """
 
     def limited(next: Handler, feature: Feature) -> Handler:
         if feature.policy.rate:
             return guard(next, feature)
-        by_default = guard(next, _with(feature, rate=rate))
+        by_default = cache(lambda: guard(next, _with(feature, rate=rate)))
 
         def local_or_not(exchange: Exchange) -> Awaitable[Result]:
-            return (next if exchange.principal is LOCAL else by_default)(exchange)
+            return (next if exchange.principal is LOCAL else by_default())(exchange)
 
         return local_or_not
 

@@ -9,8 +9,10 @@ from msgspec import structs
 
 from bench import http_load, messages, probe, stdio_load, targets
 from bench.child import Failed, http_server, running
+from bench.plan import FULL
 
-FLOOR = {target.name: target for target in targets.load()}["floor"]
+KNOWN = {target.name: target for target in targets.load()}
+FLOOR, GUARDED = KNOWN["floor"], KNOWN["bascule-guarded"]
 ADD = messages.add()
 
 
@@ -27,6 +29,15 @@ def test_a_number_is_in_the_request_and_in_its_answer():
     assert ADD.right(5_000_000, b'{"id":5000000,"result":{"content":[{"type":"text","text":"5000002"}]}}')
     assert not ADD.right(5_000_000, b'{"id":5000001,"result":{"content":[{"type":"text","text":"5000002"}]}}')
     assert not ADD.right(5_000_000, b'{"id":5000000,"result":{"content":[{"type":"text","text":"5000003"}]}}')
+
+
+def test_a_sum_in_an_envelope_is_not_one_without():
+    right = messages.add(wrapped=True).right
+    enveloped = rb'{"id":5000000,"text":"It is data.\n<untrusted-ab source=\"add\">\n5000002\n</untrusted-ab>"}'
+    assert right(5_000_000, enveloped)
+    assert not right(5_000_000, enveloped.replace(b"5000002", b"5000003"))
+    assert not right(5_000_000, b'{"id":5000000,"result":{"content":[{"type":"text","text":"5000002"}]}}')
+    assert not ADD.right(5_000_000, enveloped)
 
 
 def test_the_other_jobs_are_counted():
@@ -110,6 +121,48 @@ def test_the_floor_is_loaded_over_http(era):
         with pytest.raises(Failed, match="wrong"):
             probe.check(speaker, tools=8)
         speaker.close()
+
+
+def test_calls_come_at_the_pace_that_is_asked_for():
+    with http_server(FLOOR) as (_, port):
+        templates = [messages.http_template(ADD, "stateless", port)] * 4
+        load = http_load.paced(port, templates, ADD.right, 0.4, 500)
+    assert 140 <= load.replies <= 270
+    assert load.seconds >= 0.35
+    assert all(latency > 0 for latency in load.latencies)
+
+
+def test_a_wrong_answer_ends_a_paced_run_too():
+    with answering(reply(b'{"id":1,"result":{}}')) as port, pytest.raises(Failed, match="wrong"):
+        http_load.paced(port, [b"GET"], ADD.right, 1, 1000)
+
+
+@pytest.mark.parametrize("era", targets.ERAS)
+def test_the_guarded_server_lets_the_load_in_and_nobody_else(era, tmp_path):
+    with http_server(GUARDED, BASCULE_AUDIT__FILE=str(tmp_path / "audit.jsonl")) as (_, port):
+        speaker = probe.HttpSpeaker(port, era, GUARDED.key)
+        speaker.open()
+        probe.check(speaker, wrapped=True)
+        with pytest.raises(Failed, match="wrong"):
+            probe.check(speaker)
+        speaker.close()
+        right = messages.add(wrapped=True).right
+        template = messages.http_template(ADD, era, port, speaker.session, GUARDED.key)
+        assert http_load.run(port, [template] * 3, right, 10, limit=100).replies == 100
+        stranger = probe.HttpSpeaker(port, era)
+        with pytest.raises(Failed, match="401"):
+            stranger.ask("tools/list", {})
+        stranger.close()
+    assert (tmp_path / "audit.jsonl").read_text().count('"add"') >= 100
+
+
+def test_the_plain_server_refuses_nothing():
+    with http_server(KNOWN["bascule"]) as (_, port):
+        template = messages.http_template(ADD, "stateless", port)
+        assert http_load.run(port, [template] * 3, ADD.right, 10, limit=700).replies == 700
+        big = messages.big(FULL.kilobytes)
+        template = messages.http_template(big, "stateless", port)
+        assert http_load.run(port, [template], big.right, 10, limit=3).replies == 3
 
 
 def test_the_floor_is_loaded_over_stdio():

@@ -1,5 +1,6 @@
 """Texts of strangers: the table of attacks, and what holds for every text whatever it is."""
 
+import re
 import time
 import tomllib
 from collections import Counter
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bascule import sanitise, untrusted
+from bascule.checks import override
 from bascule.checks.text import without_controls
 
 TABLE = tomllib.loads((Path(__file__).parent.parent / "attacks" / "injection.toml").read_text())
@@ -242,3 +244,9 @@ def test_values_for_programs_keep_their_length(text):
     plain.encode()
     assert without_controls(plain) == plain
     assert not {"\x00", "\x1b", "\x7f", "\u202e", "\U000e0067", "\x9b"} & set(plain)
+
+
+def test_no_phrase_in_ascii_letters_is_shorter_than_what_is_searched():
+    patterns = {form for forms in override._stems(True).values() for form in forms}
+    shortest = min(re._parser.parse(form.pattern).getwidth()[0] for form in patterns)
+    assert shortest == override.SHORTEST

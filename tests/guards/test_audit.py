@@ -6,6 +6,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 from msgspec import UNSET, Raw
+from msgspec.structs import astuple
 
 from bascule import Client, Server
 from bascule.engine.asking import Asking, Question
@@ -152,7 +153,7 @@ async def test_a_decision_says_who_what_when_and_how_long():
     meta = RequestMeta(traceparent=PARENT)
     given = exchange(CallToolParams(name="add", arguments=Raw(b'{"a":1}'), meta=meta))
     decision, _ = await kept(returning(CallToolResult(content=[])), given=given)
-    assert decision == (
+    assert astuple(decision) == (
         1000.0, 0.5, LOCAL, "tools/call", "tool", "add", b'{"a":1}', "ok", None, None, TRACE, 7,
     )  # fmt: skip
 

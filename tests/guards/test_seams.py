@@ -364,7 +364,7 @@ async def test_requests_for_completion_are_counted_like_lists():
     guarded(app, limits=LimitSettings(lists="1/min"))
     async with Client(app) as client:
         await client.complete(argument="way", value="k", prompt="greet")
-        with pytest.raises(MCPError, match="allows 1 calls") as caught:
+        with pytest.raises(MCPError, match="allows 1 call ") as caught:
             await client.complete(argument="way", value="c", prompt="greet")
         assert caught.value.data["code"] == "rate_limited"
 

@@ -317,13 +317,17 @@ sys.meta_path.insert(0, Hidden())
     )
 
 
-def test_a_provider_that_is_set_after_the_server_was_declared_is_told():
+@pytest.mark.parametrize("elsewhere", ["", "import bascule.guards.spans as own; own._TRACING = own._METERING = {}\n"])
+def test_a_provider_that_is_set_after_the_server_was_declared_is_told(elsewhere):
     code = (
         UNUSED
         + """
 from opentelemetry import trace, metrics
 asyncio.run(served(exchange()))
 asyncio.run(served(exchange()))
+"""
+        + elsewhere
+        + """
 from tests.guards.otel import Told
 seen = Told()
 trace.set_tracer_provider(seen.tracers)

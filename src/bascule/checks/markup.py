@@ -68,7 +68,7 @@ def shown(text: str, folded: str, count: Count) -> str:
     """The text with tokens, tags and turn markers made visible; `folded` is its letters, as `override` folds them."""
     if "<" in text or "[" in text or "＜" in text or "﹤" in text:
         text = _tokens().sub(lambda match: _token(match, count), text)
-    if [role for role in _ROLES if role in folded]:
+    if (":" in text or "：" in text) and [role for role in _ROLES if role in folded]:
         text, found = _turns().subn(r"\g<head>\g<role>\g<tail>›", text)
         count("turn_marker", found)
     return text

@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 from bascule.checks.characters import Count
 
 _REMOVED = "removed"
+SHORTEST = 11
+"""No phrase of the list that is written in ASCII letters alone has fewer: numbers and short words need no search."""
+
 _JOINERS = "\u200c\u200d"
 
 _ALIKE = str.maketrans("013457@$аеіјорсухѕԁԛԝһкмтвнαιορυνκτχεηıłø", "oieastasaeijopcyxsdqwhkmtbhaiopuvktxenilo")
@@ -31,7 +34,10 @@ def folded(text: str) -> str:
 
 def without_overrides(text: str, letters: str, count: Count) -> str:
     """The text with every such phrase cut out; `letters` is what `folded` makes of it."""
-    stems = _stems(letters.isascii())
+    is_ascii = letters.isascii()
+    if is_ascii and len(letters) < SHORTEST:
+        return text
+    stems = _stems(is_ascii)
     found = [stem for stem in stems if stem in letters]
     if not found:
         return text

@@ -252,8 +252,10 @@ Outcome = Literal["ok", "error", "refused", "asked", "task", "cancelled"]
 on, or because nobody waits for it any more."""
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """What became of one call. `time` in seconds since the epoch, `seconds` how long it took.
+
+    Thousands wait to be written, and none can be part of a cycle: the garbage collector need not look at them.
 
     `arguments` are JSON as it came, or by name, or a digest where they are long; `code` and `guard` say why it failed
     and who refused it; `trace` is the id of the trace that it belongs to.

@@ -24,7 +24,8 @@ def load_limit(load: "Load") -> Guard:
         async def limited(exchange: Exchange) -> Result:
             if exchange.outer is not None:
                 return await next(exchange)
-            who = load.who(exchange)
+            principal = exchange.principal
+            who = load.address(exchange) if principal.anonymous else principal.key
             if not load.enter(who):
                 await load.wait(who)
             try:
@@ -47,7 +48,7 @@ class Load:
         self._share_of_waiting = max(1, settings.max_waiting * self._share // self._max)
         self._max_wait = settings.max_wait
         self._retry_after = max(1.0, settings.max_wait)
-        self._address = address
+        self.address = address
         self._held: dict[Hashable, int] = {}
         self._waiting: dict[asyncio.Future[bool], Hashable] = {}
         self.running = 0
@@ -61,17 +62,13 @@ class Load:
         """How many calls wait for their turn."""
         return len(self._waiting)
 
-    def who(self, exchange: Exchange) -> Hashable:
-        """Whose share a call counts to."""
-        principal = exchange.principal
-        return self._address(exchange) if principal.anonymous else principal.key
-
     def enter(self, who: Hashable) -> bool:
         """Take a turn, where there is one now."""
-        if self.running >= self._max or not self._has_share(who):
+        held = self._held.get(who, 0)
+        if self.running >= self._max or held >= (self._max if who == _LOCAL else self._share):
             return False
         self.running += 1
-        self._held[who] = self._held.get(who, 0) + 1
+        self._held[who] = held + 1
         return True
 
     def leave(self, who: Hashable) -> None:

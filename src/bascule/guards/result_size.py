@@ -9,7 +9,9 @@ of what the author gave, before anything is made visible in it and before its en
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
+from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.errors import ResultTooLarge
 from bascule.wire.content import (
     AudioContent,
@@ -37,6 +39,40 @@ class Kept(NamedTuple):
 
     block: TextContent
     left_out: int
+
+
+def size_limit() -> Guard:
+    """The guard that holds results to a size and does nothing else to them. Raises ResultTooLarge."""
+
+    def guard(next: Handler, feature: Feature) -> Handler:
+        limit = feature.policy.max_result_bytes
+
+        async def sized(exchange: Exchange) -> Result:
+            result = await next(exchange)
+            return result if is_small(result, limit) else fitting(result, limit)
+
+        return sized
+
+    return guard
+
+
+def fitting(result: Result, limit: int) -> Result:
+    """A result that has the size allowed, the texts of a tool's cut where they must be. Raises ResultTooLarge."""
+    if isinstance(result, CallToolResult):
+        kept = fitted(result, limit)
+        if all(not isinstance(block, Kept) or not block.left_out for block in kept):
+            return result
+        return replace(result, content=[said(block, limit) if isinstance(block, Kept) else block for block in kept])
+    if isinstance(result, ReadResourceResult | GetPromptResult):
+        check_whole(result, limit)
+    return result
+
+
+def said(kept: Kept, limit: int) -> TextContent:
+    """A text block that says what was cut off."""
+    if not kept.left_out:
+        return kept.block
+    return replace(kept.block, text=kept.block.text + notice(kept.left_out, limit))
 
 
 def is_small(result: Result, limit: int) -> bool:

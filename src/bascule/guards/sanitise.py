@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
 from bascule.errors import MCPError, ToolError
 from bascule.guards.outgoing import change_outgoing
-from bascule.guards.result_size import Kept, as_json, check_whole, fitted, is_small, notice
+from bascule.guards.result_size import Kept, as_json, fitted, fitting, is_small, said, size_limit
 from bascule.guards.result_texts import Changes, changed, changed_block, changed_contents, changed_raw, changed_value
 from bascule.wire.content import ContentBlock, TextContent
 from bascule.wire.prompts import GetPromptResult
@@ -79,15 +79,9 @@ def sanitise(
         if feature.policy.untrusted:
             home = f"{server}, {feature.kind} {feature.name}"
             return _Untrusted(next, limit, redact, cleaning, detector, random, home)
-        if redactor is not None:
-            return _Redacted(next, limit, redact)
+        return of_size(next, feature) if redactor is None else _Redacted(next, limit, redact)
 
-        async def sized(exchange: Exchange) -> Result:
-            result = await next(exchange)
-            return result if is_small(result, limit) else _fitting(result, limit)
-
-        return sized
-
+    of_size = size_limit()
     return guard
 
 
@@ -118,25 +112,6 @@ def _same(text: str) -> str:
     return text
 
 
-def _fitting(result: Result, limit: int) -> Result:
-    """A result that has the size allowed, the texts of a tool's cut where they must be. Raises ResultTooLarge."""
-    if isinstance(result, CallToolResult):
-        kept = fitted(result, limit)
-        if all(not isinstance(block, Kept) or not block.left_out for block in kept):
-            return result
-        return replace(result, content=[_said(block, limit) if isinstance(block, Kept) else block for block in kept])
-    if isinstance(result, ReadResourceResult | GetPromptResult):
-        check_whole(result, limit)
-    return result
-
-
-def _said(kept: Kept, limit: int) -> TextContent:
-    """A text block that says what was cut off."""
-    if not kept.left_out:
-        return kept.block
-    return replace(kept.block, text=kept.block.text + notice(kept.left_out, limit))
-
-
 class _Redacted:
     """A handler whose results and errors hold no known secret, nor what it sends and asks while it runs."""
 
@@ -161,7 +136,7 @@ class _Redacted:
         return self._redact(text)
 
     def _outgoing(self, result: Result) -> Result:
-        return _fitting(_with_changes(result, self._changes), self._limit)
+        return fitting(_with_changes(result, self._changes), self._limit)
 
 
 class _OnlyRedacted(_Redacted):
@@ -191,9 +166,9 @@ class _Untrusted(_Redacted):
         self._home = home
 
     def _outgoing(self, result: Result) -> Result:
-        source = self._source(result)
+        source = self._home if result.meta is UNSET else self._source(result)
         if not isinstance(result, CallToolResult):
-            return _with_changes(_fitting(result, self._limit), self._changes_of(source))
+            return _with_changes(fitting(result, self._limit), self._changes_of(source))
         if is_small(result, self._limit):
             blocks: list[ContentBlock] = [
                 self._text(block, source) for block in result.content if isinstance(block, TextContent)
@@ -214,14 +189,15 @@ class _Untrusted(_Redacted):
     def _kept(self, block: ContentBlock | Kept, source: str) -> ContentBlock:
         if not isinstance(block, Kept):
             return changed_block(block, self._changes_of(source))
-        return _said(block._replace(block=self._text(block.block, source)), self._limit)
+        return said(block._replace(block=self._text(block.block, source)), self._limit)
 
     def _text(self, block: TextContent, source: str) -> TextContent:
         meta = block.meta and changed_value(block.meta, self._value)
         return TextContent(self._block(block.text, source), block.annotations, meta)
 
     def _block(self, text: str, source: str) -> str:
-        text = self._redact(text)
+        if self._redacts:
+            text = self._redact(text)
         warning = self._detector(text) if self._detector is not None else None
         text = self._clean(text, len(text))
         enveloped = self._cleaning.untrusted(text, source, self._random)

@@ -27,6 +27,13 @@ from bascule.wire.tools import CallToolResult
 
 SCOPE = "bascule"
 
+# Where the library keeps the providers that a program sets. Its functions look into the environment as long as there is
+# none, which takes longer than any other part of a call; they are asked only once there is one, or where it keeps them
+# elsewhere.
+_TRACING: Mapping[str, Any] = trace.get_tracer_provider.__globals__
+_METERING: Mapping[str, Any] = metrics.get_meter_provider.__globals__
+_UNKNOWN = object()
+
 
 class _Open(NamedTuple):
     """A span that is open, and what takes it out of the context again."""
@@ -69,9 +76,9 @@ class Spans:
     @property
     def awake(self) -> bool:
         """Whether anybody is told: a provider was set."""
-        if not self._traces:
+        if not self._traces and _TRACING.get("_TRACER_PROVIDER", _UNKNOWN) is not None:
             self._traces = type(trace.get_tracer_provider()) is not self._no_traces
-        if not self._metrics:
+        if not self._metrics and _METERING.get("_METER_PROVIDER", _UNKNOWN) is not None:
             self._metrics = metrics.get_meter_provider() is not self._no_metrics
         return self._traces or self._metrics
 
@@ -79,9 +86,7 @@ class Spans:
         """The handler, with a span and a duration for each request."""
         about, timer, in_tool = semconv.about(kind, name), self._timer, kind == "tool"
 
-        async def watched(exchange: Exchange) -> Result:
-            if not self.awake:
-                return await next(exchange)
+        async def told(exchange: Exchange) -> Result:
             began = timer()
             attributes = _attributes(exchange, about)
             opened = self._opened(exchange, attributes) if self._traces else None
@@ -100,7 +105,7 @@ class Spans:
                     measured = attributes if failure is None else {**attributes, **failure.attributes}
                     self._operations.record(timer() - began, measured)
 
-        return watched
+        return lambda exchange: told(exchange) if self.awake else next(exchange)
 
     def session_ended(self, seconds: float, version: str, *, http: bool, error: str | None) -> None:
         attributes = {semconv.VERSION: version, **(semconv.HTTP if http else semconv.PIPE)}
@@ -109,6 +114,8 @@ class Spans:
         self._sessions.record(seconds, attributes)
 
     def trace_id(self) -> str | None:
+        if not self.awake:
+            return None
         found = trace.get_current_span().get_span_context()
         return trace.format_trace_id(found.trace_id) if found.is_valid else None
 

@@ -6,6 +6,7 @@ its cost. What is told is the business of `spans`.
 
 import sys
 import time
+from collections.abc import Awaitable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -42,14 +43,13 @@ class Telemetry:
             return next
         ready: Handler | None = None
 
-        async def watched(exchange: Exchange) -> Result:
+        def watched(exchange: Exchange) -> Awaitable[Result]:
             nonlocal ready
             if ready is None:
-                spans = self.spans
-                if spans is None:
-                    return await next(exchange)
-                ready = spans.watch(next, kind, name)
-            return await ready(exchange)
+                if _LIBRARY not in sys.modules:
+                    return next(exchange)
+                ready = self._speaking().watch(next, kind, name)
+            return ready(exchange)
 
         return watched
 
@@ -67,7 +67,10 @@ class Telemetry:
     @property
     def spans(self) -> "Spans | None":
         """What speaks to OpenTelemetry; None as long as the program has not loaded it."""
-        if self._spans is None and _LIBRARY in sys.modules:
+        return self._speaking() if _LIBRARY in sys.modules else None
+
+    def _speaking(self) -> "Spans":
+        if self._spans is None:
             self._spans = late("bascule.guards.spans:Spans")(self._timer)
         return self._spans
 

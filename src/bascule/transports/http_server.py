@@ -93,6 +93,7 @@ class HttpServer:
         self._edge = Edge(settings)
         self._authenticator = authenticator
         self._per_address = per_address
+        self._has_door = authenticator is not None or per_address is not None
         self._eras = Eras(application, make_seal, marks, clock, random)
         self._lifespan = Lifespan(application)
         self._make_endpoint = make_endpoint
@@ -134,10 +135,9 @@ class HttpServer:
                 await reply.empty(204)
                 return
             reply.extra = self._edge.admit(headers)
-            caller = await self._caller_of(scope, headers)
-            if self._lifespan.state is not State.READY:
-                await self._start_late()
-                caller = Caller(caller.principal, self._caller.state, caller.address)
+            caller = Caller(ANONYMOUS, self._caller.state, _address(scope))
+            if self._has_door or self._lifespan.state is not State.READY:
+                caller = await self._let_in(caller, headers)
             if path in self._legacy_paths:
                 await self._of_legacy().serve(scope, headers, caller, reply, receive)
             elif method == "POST":
@@ -152,22 +152,19 @@ class HttpServer:
 
     async def _admitted(self, scope: Scope, headers: dict[str, str], public: bool) -> Caller:
         """Who asks for a page, with the state of the application, which runs then. Raises MCPError."""
-        caller = await self._caller_of(scope, headers, public)
-        if self._lifespan.state is not State.READY:
-            await self._start_late()
-        return Caller(caller.principal, self._caller.state, caller.address)
+        return await self._let_in(Caller(ANONYMOUS, self._caller.state, _address(scope)), headers, public)
 
-    async def _caller_of(self, scope: Scope, headers: dict[str, str], public: bool = False) -> Caller:
-        """Who sent a request, as far as that is shown, and from where; nobody is asked to show it where `public`.
-        Raises MCPError for who may not."""
-        client = scope.get("client")
-        address = client[0] if client else ""
-        principal = ANONYMOUS
+    async def _let_in(self, caller: Caller, headers: dict[str, str], public: bool = False) -> Caller:
+        """Who sent a request, as far as that is shown; nobody is asked to show it where `public`. With the first one
+        that may, the application opens, where no outer lifespan did that. Raises MCPError for who may not."""
+        principal, _, address = caller
         if self._authenticator is not None and not public:
             principal = await self._authenticator.authenticate(headers, address)
             drop_credentials(headers)  # so that no handler can pass them on
-        if self._per_address is not None:
+        if self._per_address is not None and principal.anonymous:
             await self._per_address(principal, address)
+        if self._lifespan.state is not State.READY:
+            await self._start_late()
         return Caller(principal, self._caller.state, address)
 
     def drain(self) -> None:
@@ -325,6 +322,12 @@ class HttpServer:
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
+
+
+def _address(scope: Scope) -> str:
+    """Where a request comes from, as far as that is known."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _path(scope: Scope) -> str:

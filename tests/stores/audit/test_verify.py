@@ -1,5 +1,6 @@
 """Verifying: whatever is done to a log, it shows; and what nobody did to it is not said of it."""
 
+import hmac
 import random
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from bascule.errors import ConfigError
-from bascule.stores.audit.chain import keys_of
+from bascule.stores.audit.chain import keys_of, primed
 from bascule.stores.audit.verify import verify
 from tests.stores.audit.logs import KEY, calls, checked, decision, settings, written
 
@@ -298,3 +299,8 @@ def test_whatever_the_files_hold_the_answer_is_a_report(tmp_path_factory, lines,
         assert checked(settings(folder)).fault is not None
     finally:
         shutil.rmtree(folder)
+
+
+@given(key=st.binary(max_size=64), message=st.binary(max_size=300))
+def test_the_mac_of_a_line_is_hmac_sha_256(key, message):
+    assert primed(key)(message) == primed(key)(message) == hmac.digest(key, message, "sha256")

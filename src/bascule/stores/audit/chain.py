@@ -8,7 +8,9 @@ from the truth by itself: keep heads elsewhere for that.
 """
 
 import hmac
+from collections.abc import Callable
 from functools import lru_cache
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +19,7 @@ from msgspec import Struct
 START = bytes(32)
 """What stands for the MAC of the line before the first."""
 
+_BLOCK = 64
 _MEMBER = b',"mac":"'
 _SIZE = len(_MEMBER) + 64 + len(b'"}')
 _SIGNATURE = b',"signature":"'
@@ -67,15 +70,23 @@ _decode_head = msgspec.json.Decoder(Head).decode
 
 def mac_of(keys: Keys, previous: bytes, body: bytes) -> bytes:
     """The MAC of a line, given that of the line before it."""
-    mac = _primed(keys.lines).copy()
-    mac.update(previous + body)
-    return mac.digest()
+    return primed(keys.lines)(previous + body)
 
 
 @lru_cache(maxsize=8)
-def _primed(key: bytes) -> hmac.HMAC:
-    """An HMAC that the key is worked into already, which is half of the cost of a short one."""
-    return hmac.new(key, digestmod="sha256")
+def primed(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA-256 with a key of at most 64 bytes that is worked in already, which is more than half of the cost of a
+    short one (RFC 2104, 4)."""
+    block = key.ljust(_BLOCK, b"\0")
+    inner, outer = (sha256(bytes([byte ^ pad for byte in block])) for pad in (0x36, 0x5C))
+
+    def mac(message: bytes) -> bytes:
+        first, last = inner.copy(), outer.copy()
+        first.update(message)
+        last.update(first.digest())
+        return last.digest()
+
+    return mac
 
 
 def line_of(body: bytes, mac: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """What a line says of one call. Nothing that a caller sends can keep its line from being written."""
 
-import hmac
 import math
 import re
 from typing import Any, Literal
@@ -9,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from bascule.engine.ports import Decision
+from bascule.stores.audit.chain import primed
 from bascule.stores.audit.moment import moment
 from bascule.stores.audit.redaction import REDACTED, Redaction
 
@@ -48,14 +48,12 @@ class Lines:
 
     def __init__(self, arguments: Literal["digest", "redacted", "none"], key: bytes, redaction: Redaction) -> None:
         self._mode = arguments
-        self._mac = hmac.new(key, digestmod="sha256")
+        self._mac = primed(key)
         self._redaction = redaction
 
     def digest(self, data: bytes, form: str = "raw") -> str:
         """A digest that only the holder of the key can compare with arguments that it guesses."""
-        mac = self._mac.copy()  # the key is worked in already, which is half of the cost
-        mac.update(data)
-        return f"{form}:{mac.hexdigest()}"
+        return f"{form}:{self._mac(data).hex()}"
 
     def of(self, decision: Decision) -> bytes:
         """The members of a call's line, as a JSON object."""
