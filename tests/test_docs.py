@@ -15,6 +15,7 @@ from bascule.engine.settings import (
     HttpSettings,
     LimitSettings,
     LoadSettings,
+    WeatherSettings,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,7 @@ def test_every_relative_link_leads_somewhere(page):
         ("confirmation.md", ApprovalSettings),
         ("api-keys.md", AuthSettings),
         ("audit.md", AuditSettings),
+        ("weather.md", WeatherSettings),
     ],
 )
 def test_every_setting_is_documented(page, settings):

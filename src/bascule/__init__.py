@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bascule.checks.rules import Rule as Rule
     from bascule.checks.text import sanitise as sanitise
     from bascule.checks.text import untrusted as untrusted
+    from bascule.checks.urls import PublicUrl as PublicUrl
     from bascule.client.client import Client as Client
     from bascule.client.connect import StdioCommand as StdioCommand
     from bascule.client.inputs import Asked as Asked
@@ -98,6 +99,7 @@ _HOMES = {
     "NotAnswered": "bascule.errors",
     "Principal": "bascule.engine.exchange",
     "PromptMessage": "bascule.wire.prompts",
+    "PublicUrl": "bascule.checks.urls",
     "RateLimited": "bascule.errors",
     "RateLimiter": "bascule.stores.limiter",
     "ReadResourceResult": "bascule.wire.resources",

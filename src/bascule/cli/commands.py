@@ -22,6 +22,7 @@ COMMANDS = {
 Examples:
   bascule serve sql                                  # a sample shop, over stdio
   bascule serve sql --db sqlite:///shop.db -t http   # http://127.0.0.1:3000/mcp
+  bascule serve fetch --allow '*.python.org'         # a page of the web
   bascule serve weather.py -t http --reload          # restarted when it changes
   bascule serve acme.tools:app -t http -p 8080       # an installed module""",
     ),
@@ -201,6 +202,21 @@ A file:
   expect = "missing_scope"
   scopes = ["tools:read"]""",
     ),
+    "check url": Command(
+        "bascule.cli.check_url:url",
+        ["[--allow HOST ...]"],
+        "Judge URLs: one JSON object a line in, one verdict a line out.",
+        """\
+Lines are {"id": ..., "url": "...", "dns": {...}, "redirects": [...]}.
+dns maps hosts to addresses in place of looking them up, and redirects are the
+URLs that follow; both may be left out.
+Verdicts are {"id": ..., "verdict": "allow|reject", "reason": "..."}.
+
+Examples:
+  bascule check url < urls.jsonl
+  echo '{"id": 1, "url": "http://0x7f.1/"}' | bascule check url
+  bascule check url --allow example.com --allow '*.example.com' < urls.jsonl""",
+    ),
     "audit verify": Command(
         "bascule.cli.audit:verify",
         ["FILE... [OPTIONS]"],
@@ -217,5 +233,6 @@ GROUPS = {
     "keys": "Make, list, replace and withdraw the API keys of a server.",
     "policy": "Tell what holds for each call, and test it.",
     "audit": "Verify audit logs.",
+    "check": "Judge arguments as the ready-made servers do, without a server.",
 }
 """What commands of two words that share the first are for."""

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from bascule.cli import logs, targets
 from bascule.cli.aside import Aside
+from bascule.cli.ready_made import NOTHING, Choices, refuse_for_others
 from bascule.errors import ConfigError
 from bascule.late import late
 
@@ -51,6 +52,11 @@ class Options:
     db: Annotated[
         str | None, Parameter(help="The database of the server sql, by default DATABASE_URL.", metavar="URL")
     ] = None
+    allow: Annotated[
+        tuple[str, ...],
+        Parameter(help="A host that the server fetch may read from; may be repeated.", metavar="HOST"),
+    ] = ()
+    offline: Annotated[bool, Parameter(help="Let the server weather serve sample data.")] = False
     config: Annotated[
         str | None, Parameter(help="A list of servers (mcpServers); TARGET is the name of one.", metavar="FILE")
     ] = None
@@ -143,12 +149,12 @@ def client_of(aimed: Aim, options: Options, aside: Aside, **more: Any) -> "Clien
 
 
 def _target(aimed: Aim, options: Options) -> Any:
+    choices = Choices(db=options.db, allow=options.allow, offline=options.offline)
     if options.config is not None:
-        return targets.listed(options.config, aimed.target, aimed.command is not None or options.db is not None)
+        return targets.listed(options.config, aimed.target, aimed.command is not None or choices != NOTHING)
     if aimed.command is None and not targets.is_url(aimed.target):
-        return targets.load(aimed.target, options.db)
-    if options.db is not None:
-        raise ConfigError("--db is for the ready-made server sql")
+        return targets.load(aimed.target, choices)
+    refuse_for_others("", choices)
     return aimed.target if aimed.command is None else list(aimed.command)
 
 

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from bascule import __version__
-from bascule.cli import exits, targets
+from bascule.cli import exits
 from bascule.cli.commands import COMMANDS, GROUPS
 from bascule.cli.help import HelpPage
+from bascule.cli.ready_made import READY_MADE
 from bascule.errors import ConfigError
 
 TARGETS = f"""\
 TARGET:
-  {", ".join(targets.READY_MADE).ljust(30)}a ready-made server
+  {", ".join(READY_MADE).ljust(30)}a ready-made server
   file.py, file.py:object       a file of yours (app, mcp or server in it)
   package.module[:object]       a module, here or installed
   http://..., https://...       a running server (not for serve)

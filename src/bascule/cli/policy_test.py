@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from bascule.cli import exits, logs, targets
 from bascule.cli.connection import Words, run
 from bascule.cli.letters import visible
+from bascule.cli.ready_made import Choices
 from bascule.cli.screen import Screen
 from bascule.errors import ConfigError
 from bascule.late import late
@@ -59,7 +60,9 @@ def try_cases(
     database = keys or cases.keys or settings.auth.keys
     named = [case.principal for case in cases.call if case.principal is not None]
     principals = late("bascule.cli.principals:named")(named, database)
-    trial: Trial = late("bascule.cli.trial:Trial")(targets.load(target, db), settings, principals)
+    trial: Trial = late("bascule.cli.trial:Trial")(
+        targets.load(target, Choices(db=db, config=config or cases.config)), settings, principals
+    )
     trial.check(cases.call)
     return run(_tried(screen, trial, cases.call, as_json=json))
 

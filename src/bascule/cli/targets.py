@@ -15,12 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from bascule.cli.ready_made import NOTHING, READY_MADE, Choices, refuse_for_others
 from bascule.cli.spelling import unknown
 from bascule.errors import BasculeError, ConfigError
 from bascule.late import late
-
-READY_MADE = {"sql": "bascule.servers.sql.server:build"}
-"""The ready-made servers: functions that take a database URL, or None."""
 
 NAMES = ("app", "mcp", "server")
 """What a server object is looked for under, in this order."""
@@ -42,12 +40,11 @@ def is_url(target: str) -> bool:
     return target.startswith(("http://", "https://"))
 
 
-def load(target: str, database: str | None = None) -> Any:
-    """The server that a target names. `database` is for ready-made ones that have one; else DATABASE_URL is used."""
+def load(target: str, choices: Choices = NOTHING) -> Any:
+    """The server that a target names; `choices` are for the ready-made one that takes them."""
+    refuse_for_others(target, choices)
     if target in READY_MADE:
-        return late(READY_MADE[target])(database or os.environ.get("DATABASE_URL") or None)
-    if database is not None:
-        raise ConfigError("--db is for the ready-made server sql")
+        return READY_MADE[target].build(choices)
     place = find(target)
     with _loading(target):
         module = _from_file(place.file) if place.file else _from_module(place.module)

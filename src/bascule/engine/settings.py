@@ -204,6 +204,21 @@ class StdioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_line_bytes: Count = 4 * 1024 * 1024
 
 
+class WeatherSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[weather]`: what the ready-made server weather asks, and where that is."""
+
+    source: Literal["wttr", "open-meteo"] = "wttr"
+    wttr_url: str = "https://wttr.in"
+    open_meteo_url: str = "https://api.open-meteo.com"
+    geocoding_url: str = "https://geocoding-api.open-meteo.com"
+    cities: tuple[str, ...] = ()
+    """Cities that are listed besides the built-in ones."""
+    timeout: Annotated[float, Meta(gt=0)] = 8.0
+    """Seconds that one try may take; there are three."""
+    cache_seconds: Annotated[float, Meta(ge=0)] = 600.0
+    """For how long an answer counts."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that `bascule.toml` may say, section by section."""
 
@@ -218,3 +233,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     results: ResultSettings = ResultSettings()
     approvals: ApprovalSettings = ApprovalSettings()
     audit: AuditSettings = AuditSettings()
+    weather: WeatherSettings = WeatherSettings()
