@@ -10,7 +10,7 @@ trap 'rm -rf "$fresh"' EXIT
 pip() { "$fresh/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 pip install --quiet --upgrade pip
 pip install --quiet hatchling editables
-pip install --quiet --no-build-isolation --editable '.[fetch,otel,postgres,redis,skills]' --group dev
+pip install --quiet --no-build-isolation --editable '.[fetch,files,otel,postgres,redis,skills]' --group dev
 {
     echo "# The versions that Bascule is developed and tested with: its dependencies, its extras and the development tools."
     echo "# Written by \`make constraints\`; names and versions only, so it works with any package index."

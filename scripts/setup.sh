@@ -59,8 +59,8 @@ install pip
 install hatchling editables  # the build backend, pinned like the rest, so nothing is built in isolation
 if [ "$part" = dev ]; then
     echo "setup: installing the development tools: pytest, Hypothesis, ruff, mypy and what the tests talk to"
-    install --no-build-isolation --editable '.[fetch,otel,postgres,redis,skills]' --group dev
+    install --no-build-isolation --editable '.[fetch,files,otel,postgres,redis,skills]' --group dev
 else
-    install --no-build-isolation --editable '.[fetch,otel,postgres,redis,skills]'
+    install --no-build-isolation --editable '.[fetch,files,otel,postgres,redis,skills]'
 fi
 digest "$part" >"$venv/.installed-$part"

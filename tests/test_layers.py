@@ -59,6 +59,7 @@ LATE_USERS = (
     "serve.py",
     "client/connect.py",
     "servers/sql/choose.py",
+    "servers/files/server.py",
     "stores/limiter.py",
     "pipeline.py",
     "server/app.py",

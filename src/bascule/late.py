@@ -2,7 +2,7 @@
 
 Knows only names. The layer test reads the string arguments of every call here as imports, so a late import obeys
 the same rules as an early one. It may be used in `bascule/__init__`, `serve`, `client/connect`, the database chooser,
-telemetry, the test kit and the command line, and nowhere else.
+the files server, telemetry, the test kit and the command line, and nowhere else.
 """
 
 from importlib import import_module

@@ -23,6 +23,7 @@ Examples:
   bascule serve sql                                  # a sample shop, over stdio
   bascule serve sql --db sqlite:///shop.db -t http   # http://127.0.0.1:3000/mcp
   bascule serve fetch --allow '*.python.org'         # a page of the web
+  bascule serve files --root ~/notes                 # directories, to read
   bascule serve weather.py -t http --reload          # restarted when it changes
   bascule serve acme.tools:app -t http -p 8080       # an installed module""",
     ),
@@ -216,6 +217,18 @@ Examples:
   bascule check url < urls.jsonl
   echo '{"id": 1, "url": "http://0x7f.1/"}' | bascule check url
   bascule check url --allow example.com --allow '*.example.com' < urls.jsonl""",
+    ),
+    "check path": Command(
+        "bascule.cli.check_path:path",
+        ["--root DIR"],
+        "Judge paths: one JSON object a line in, one verdict a line out.",
+        """\
+Lines are {"id": ..., "op": "read|write|list|delete", "path": "..."}.
+Verdicts are {"id": ..., "verdict": "allow|reject", "reason": "..."}.
+
+Examples:
+  bascule check path --root /srv/docs < paths.jsonl
+  echo '{"id": 1, "op": "read", "path": "../x"}' | bascule check path --root .""",
     ),
     "audit verify": Command(
         "bascule.cli.audit:verify",

@@ -7,14 +7,14 @@ import re
 import shlex
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from bascule.cli import logs, targets
 from bascule.cli.aside import Aside
-from bascule.cli.ready_made import NOTHING, Choices, refuse_for_others
+from bascule.cli.ready_made import NOTHING, READY_MADE, Choices, refuse_for_others
 from bascule.errors import ConfigError
 from bascule.late import late
 
@@ -49,14 +49,7 @@ class Options:
     env: Annotated[
         tuple[str, ...], Parameter(help="For the environment of a command; may be repeated.", metavar="NAME=VALUE")
     ] = ()
-    db: Annotated[
-        str | None, Parameter(help="The database of the server sql, by default DATABASE_URL.", metavar="URL")
-    ] = None
-    allow: Annotated[
-        tuple[str, ...],
-        Parameter(help="A host that the server fetch may read from; may be repeated.", metavar="HOST"),
-    ] = ()
-    offline: Annotated[bool, Parameter(help="Let the server weather serve sample data.")] = False
+    choices: Choices = NOTHING
     config: Annotated[
         str | None, Parameter(help="A list of servers (mcpServers); TARGET is the name of one.", metavar="FILE")
     ] = None
@@ -77,9 +70,6 @@ class WorkOptions(Options):
             allow_leading_hyphen=True,
         ),
     ] = None
-    root: Annotated[
-        tuple[str, ...], Parameter(help="A folder that the server may work in; may be repeated.", metavar="DIR")
-    ] = ()
     verbose: Annotated[
         bool, Parameter(alias="-v", help="Show all log messages, and progress as lines where there is no terminal.")
     ] = False
@@ -149,13 +139,20 @@ def client_of(aimed: Aim, options: Options, aside: Aside, **more: Any) -> "Clien
 
 
 def _target(aimed: Aim, options: Options) -> Any:
-    choices = Choices(db=options.db, allow=options.allow, offline=options.offline)
+    choices = _choices(aimed, options)
     if options.config is not None:
         return targets.listed(options.config, aimed.target, aimed.command is not None or choices != NOTHING)
     if aimed.command is None and not targets.is_url(aimed.target):
         return targets.load(aimed.target, choices)
     refuse_for_others("", choices)
     return aimed.target if aimed.command is None else list(aimed.command)
+
+
+def _choices(aimed: Aim, options: Options) -> Choices:
+    """What was chosen for a ready-made server. Any other that works is told its folders when it asks for its roots."""
+    serves = aimed.command is None and options.config is None and aimed.target in READY_MADE
+    told = isinstance(options, WorkOptions) and not serves
+    return replace(options.choices, root=()) if told else options.choices
 
 
 def _meaning(words: Sequence[str], command: Sequence[str] | None) -> str:

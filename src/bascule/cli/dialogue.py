@@ -127,7 +127,7 @@ async def conversing(aimed: Aim, options: WorkOptions, aside: Aside) -> AsyncIte
     answers = None if options.answer is None else Answers(options.answer)
     at_terminal = aside.terminal and sys.stdin is not None and sys.stdin.isatty()
     interview = Interview(aside, Keyboard(sys.stdin.fileno())) if at_terminal else None
-    roots = [_root(folder) for folder in options.root]
+    roots = [_root(folder) for folder in options.choices.root]
     dialogue = Dialogue(aimed.shown, options.timeout, answers, interview)
     client = client_of(aimed, options, aside, on_log=_logger(aside), on_roots=roots or None, **dialogue.options)
     async with AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from bascule.cli import exits, targets
 from bascule.cli.connection import Words
-from bascule.cli.ready_made import Choices
+from bascule.cli.ready_made import NOTHING, Choices
 from bascule.cli.screen import Screen
 from bascule.cli.spelling import unknown
 from bascule.errors import ConfigError
@@ -30,9 +30,7 @@ def explain(
     principal: Annotated[str | None, Parameter(metavar="WHO")] = None,
     keys: Annotated[str | None, Parameter(metavar="FILE")] = None,
     config: Annotated[str | None, Parameter(metavar="FILE")] = None,
-    db: Annotated[str | None, Parameter(metavar="URL")] = None,
-    allow: Annotated[tuple[str, ...], Parameter(metavar="HOST")] = (),
-    offline: bool = False,
+    choices: Choices = NOTHING,
     json: bool = False,
     debug: bool = False,
 ) -> int:
@@ -50,12 +48,6 @@ def explain(
         The key database; that of [auth] keys in the settings unless given.
     config
         The settings; bascule.toml in this folder unless given.
-    db
-        The database of the server sql, by default DATABASE_URL.
-    allow
-        A host that the server fetch may read from; may be repeated.
-    offline
-        The server weather with sample data.
     json
         Print JSON, and nothing else, on standard output.
     debug
@@ -65,7 +57,7 @@ def explain(
         raise ConfigError("policy explain takes one TARGET: a server's file or module, or a ready-made server")
     screen = Screen.claim()
     settings = late("bascule.config:load")(config)
-    server = targets.load(words[0], Choices(db=db, allow=allow, offline=offline, config=config))
+    server = targets.load(words[0], choices, config)
     server.use_guards(late("bascule.pipeline:Pipeline")(settings))
     found: list[Explained] = server.explain()
     if tool is not None:

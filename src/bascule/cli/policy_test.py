@@ -61,7 +61,7 @@ def try_cases(
     named = [case.principal for case in cases.call if case.principal is not None]
     principals = late("bascule.cli.principals:named")(named, database)
     trial: Trial = late("bascule.cli.trial:Trial")(
-        targets.load(target, Choices(db=db, config=config or cases.config)), settings, principals
+        targets.load(target, Choices(db=db), config or cases.config), settings, principals
     )
     trial.check(cases.call)
     return run(_tried(screen, trial, cases.call, as_json=json))

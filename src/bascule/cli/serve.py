@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from bascule.cli import exits, logs, targets
-from bascule.cli.ready_made import Choices
+from bascule.cli.ready_made import NOTHING, Choices
 from bascule.errors import ConfigError
 from bascule.late import late
 
@@ -24,9 +24,7 @@ def serve(
     transport: Annotated[Literal["stdio", "http"], Parameter(alias="-t", show_default=True)] = "stdio",
     host: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
     port: Annotated[int | None, Parameter(alias="-p", metavar="NUMBER")] = None,
-    db: Annotated[str | None, Parameter(metavar="URL")] = None,
-    allow: Annotated[tuple[str, ...], Parameter(metavar="HOST")] = (),
-    offline: bool = False,
+    choices: Choices = NOTHING,
     reload: bool = False,
     allow_unauthenticated: bool = False,
     legacy_sse: bool = False,
@@ -44,12 +42,6 @@ def serve(
         The address to listen on; 127.0.0.1 unless the settings say otherwise.
     port
         The port to listen on; 3000 unless PORT or the settings say otherwise, 0 for a free one.
-    db
-        The database of the server sql: sqlite:///path or postgresql://..., by default DATABASE_URL, or a sample.
-    allow
-        A host that the server fetch may read from, or *.host for all below it; may be repeated.
-    offline
-        Let the server weather serve sample data, and say so in every result.
     reload
         Restart when a Python file in the target's folder changes (HTTP only).
     allow_unauthenticated
@@ -68,15 +60,14 @@ def serve(
     if reload:
         words = _without(sys.argv[1:], "--reload")
         return int(late("bascule.cli.reload:supervise")(words, targets.folder(target)))
-    choices = Choices(db=db, allow=allow, offline=offline, config=config)
     http = {"host": host, "port": port, "allow_unauthenticated": allow_unauthenticated, "legacy_sse": legacy_sse}
     logs.for_server(log_level)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if transport == "stdio":
-            _stdio(target, choices)
+            _stdio(target, choices, config)
         else:
-            _http(target, choices, **http)
+            _http(target, choices, config, **http)
     except KeyboardInterrupt:
         pass  # told to stop, and stopped
     return exits.OK
@@ -89,17 +80,17 @@ def _refuse_for_stdio(listens: bool, legacy_sse: bool) -> None:
         raise ConfigError("--legacy-sse is for HTTP: add --transport http")
 
 
-def _stdio(target: str, choices: Choices) -> None:
-    settings = late("bascule.config:load")(choices.config)
+def _stdio(target: str, choices: Choices, config: str | None) -> None:
+    settings = late("bascule.config:load")(config)
     if sys.stdin is not None and sys.stdin.isatty():
         _hint("Waiting for a client's messages on standard input; to serve over HTTP, add --transport http")
     streams = late("bascule.transports.stdio:claim")()
-    late("bascule.serve:serve_stdio")(targets.load(target, choices), settings, streams)
+    late("bascule.serve:serve_stdio")(targets.load(target, choices, config), settings, streams)
 
 
-def _http(target: str, choices: Choices, **overrides: Any) -> None:
-    settings = late("bascule.config:load")(choices.config)
-    application = targets.load(target, choices)
+def _http(target: str, choices: Choices, config: str | None, **overrides: Any) -> None:
+    settings = late("bascule.config:load")(config)
+    application = targets.load(target, choices, config)
 
     def announce(url: str) -> None:
         _hint(f"Serving {application.facts.info.name} on {url}")

@@ -40,11 +40,11 @@ def is_url(target: str) -> bool:
     return target.startswith(("http://", "https://"))
 
 
-def load(target: str, choices: Choices = NOTHING) -> Any:
-    """The server that a target names; `choices` are for the ready-made one that takes them."""
+def load(target: str, choices: Choices = NOTHING, config: str | None = None) -> Any:
+    """The server that a target names; `choices` are for the ready-made one that takes them, as is the settings file."""
     refuse_for_others(target, choices)
     if target in READY_MADE:
-        return READY_MADE[target].build(choices)
+        return READY_MADE[target].build(choices, config)
     place = find(target)
     with _loading(target):
         module = _from_file(place.file) if place.file else _from_module(place.module)
