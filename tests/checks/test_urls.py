@@ -83,6 +83,8 @@ def test_the_command_gives_the_same_verdicts_in_order():
         '{"url": "https://example.com/", "dns": {"example.com": 1}}',
         '{"url": "https://example.com/", "redirects": "x"}',
         '{"url": "https://example.com/", "redirects": [1]}',
+        '{"id": NaN, "url": "https://example.com/"}',
+        '{"id": -Infinity, "url": "https://example.com/"}',
     ],
 )
 def test_a_line_that_cannot_be_read_is_rejected_and_the_next_is_judged(line):

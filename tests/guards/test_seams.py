@@ -608,3 +608,51 @@ async def test_what_lists_or_completes_asks_nobody_through_what_it_reads(method)
     async with app.running():
         answer = await Desk(app).send(message)
     assert "cannot be asked" in answer["error"]["message"]
+
+
+async def test_who_thinks_about_a_confirmation_keeps_nobody_out():
+    app, asked = Server("t"), asyncio.Event()
+
+    @app.tool(concurrency=1, confirm=True)
+    async def drop(city: str) -> str:
+        return city
+
+    async def thinks(params):
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def agrees(params):
+        return ElicitResult("accept", {"confirm": True})
+
+    async with (
+        Client(app, era="legacy", on_elicit=thinks) as slow,
+        Client(app, era="legacy", on_elicit=agrees) as quick,
+    ):
+        thinking = asyncio.create_task(slow.call_tool("drop", {"city": "Oslo"}))
+        await asked.wait()
+        assert (await quick.call_tool("drop", {"city": "Rome"})).content[0].text == "Rome"
+        thinking.cancel()
+        await asyncio.wait({thinking})
+
+
+async def test_what_is_confirmed_while_all_places_are_taken_is_refused_and_not_run():
+    app, began, ran = Server("t"), asyncio.Event(), []
+
+    @app.tool(concurrency=1, confirm=True)
+    async def drop(city: str) -> str:
+        ran.append(city)
+        began.set()
+        await asyncio.Event().wait()
+        return city
+
+    async def agrees(params):
+        return ElicitResult("accept", {"confirm": True})
+
+    async with Client(app, on_elicit=agrees) as client:
+        first = asyncio.create_task(client.call_tool("drop", {"city": "Oslo"}))
+        await began.wait()
+        refused = await client.call_tool("drop", {"city": "Rome"})
+        assert refused.meta["dev.bascule/error"]["code"] == "overloaded"
+        assert ran == ["Oslo"]
+        first.cancel()
+        await asyncio.wait({first})

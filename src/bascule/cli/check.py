@@ -32,10 +32,15 @@ def text(asked: dict[str, Any], field: str) -> str:
     return value
 
 
+def _refused(word: str) -> None:
+    """NaN and the infinities, which Python reads, and which are no JSON."""
+    raise ValueError(word)
+
+
 def _verdict(line: bytes, judge: Judge) -> dict[str, Any]:
     number = None
     try:
-        asked = json.loads(line)
+        asked = json.loads(line, parse_constant=_refused)
         if not isinstance(asked, dict):
             raise ToolError("The line is no JSON object")
         number = asked.get("id")

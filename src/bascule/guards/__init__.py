@@ -35,9 +35,9 @@ ORDER = (
     Step("scopes", lambda policy: policy.deny or bool(policy.scopes)),
     Step("load", _always),
     Step("rate_limit", _always),
-    Step("concurrency", lambda policy: policy.concurrency is not None),
     Step("repeats", lambda policy: not policy.polls),
     Step("confirm", lambda policy: policy.confirm in ("queue", "server")),
+    Step("concurrency", lambda policy: policy.concurrency is not None),  # nobody holds a place while a person thinks
     Step("timeout", lambda policy: policy.timeout is not None),
 )
 
