@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bascule import errors
-from bascule.checks import sql
+from bascule.checks import path_text, sql
 from bascule.errors import BasculeError, ConfigError, DeclarationError, Forbidden, MCPError, Refused, ToolError
+from bascule.servers.fetch import limits
+from bascule.servers.weather import service
 
 KEYS = {
     "action": "what the user did instead of accepting: `decline` or `cancel`",
@@ -87,9 +89,13 @@ COLUMNS = """\
 |---|---|---|---|---|---|---|"""
 
 
+MODULES = (errors, sql, path_text, limits, service)
+"""Where errors that reach a caller are defined."""
+
+
 def kinds(root: type[BasculeError]) -> list[type[BasculeError]]:
     """The classes below a root that stand in the modules named above, in the order of their definition."""
-    found = [kind for module in (errors, sql) for kind in vars(module).values() if isinstance(kind, type)]
+    found = [kind for module in MODULES for kind in vars(module).values() if isinstance(kind, type)]
     return [kind for kind in dict.fromkeys(found) if issubclass(kind, root) and kind is not MCPError]
 
 

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from bascule.errors import Declined as Declined
     from bascule.errors import MCPError as MCPError
     from bascule.errors import NotAnswered as NotAnswered
+    from bascule.errors import PermissionDenied as PermissionDenied
     from bascule.errors import RateLimited as RateLimited
     from bascule.errors import ResourceNotFound as ResourceNotFound
     from bascule.errors import ServerUnavailable as ServerUnavailable
     from bascule.errors import ToolError as ToolError
+    from bascule.errors import UpstreamFailed as UpstreamFailed
+    from bascule.errors import UpstreamTimeout as UpstreamTimeout
     from bascule.server.app import Server as Server
     from bascule.server.context import Context as Context
     from bascule.server.depends import Depends as Depends
@@ -97,6 +100,7 @@ _HOMES = {
     "ImageContent": "bascule.wire.content",
     "MCPError": "bascule.errors",
     "NotAnswered": "bascule.errors",
+    "PermissionDenied": "bascule.errors",
     "Principal": "bascule.engine.exchange",
     "PromptMessage": "bascule.wire.prompts",
     "PublicUrl": "bascule.checks.urls",
@@ -121,6 +125,8 @@ _HOMES = {
     "ToolError": "bascule.errors",
     "ToolResultContent": "bascule.wire.inputs",
     "ToolUseContent": "bascule.wire.inputs",
+    "UpstreamFailed": "bascule.errors",
+    "UpstreamTimeout": "bascule.errors",
     "audio": "bascule.server.results",
     "image": "bascule.server.results",
     "sanitise": "bascule.checks.text",

@@ -28,12 +28,15 @@ class PathRefused(ToolError):
     """The path is not one that may be used; the sentence says why, and names nothing outside of the root."""
 
     code = "path_refused"
+    advice = "Name something beneath the root, by its plain relative path."
+    retry = "once mended"
 
 
 class PathMissing(PathRefused):
     """There is nothing at the path."""
 
     code = "path_not_found"
+    advice = "List the directory above it to see what there is."
 
 
 def shown(path: str) -> str:

@@ -159,6 +159,20 @@ class World:
         raise httpcore2.ConnectError("a canary")
 
 
+SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What the key of an authority is for; newer versions of Python insist on that."""
+
+
 def make_certificates(folder: Path, *names: str) -> Path:
     """A certificate for these names and its key in one file, issued by the CA in ca.pem."""
     now = datetime.now(UTC)
@@ -173,12 +187,15 @@ def make_certificates(folder: Path, *names: str) -> Path:
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(days=1))
         )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        for extension in (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), issuer, *extensions):
+            critical = isinstance(extension, x509.BasicConstraints | x509.KeyUsage)
+            builder = builder.add_extension(extension, critical=critical)
         return builder.sign(signer, hashes.SHA256())
 
     authority, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = issued("test root", authority, "test root", authority, x509.BasicConstraints(ca=True, path_length=0))
+    constraints = x509.BasicConstraints(ca=True, path_length=0)
+    root = issued("test root", authority, "test root", authority, constraints, SIGNS)
     leaf = issued(
         "leaf", own, "test root", authority, x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     )

@@ -11,10 +11,10 @@ import httpx2
 from hishel import CacheOptions
 from hishel.httpx2 import AsyncCacheTransport
 
-from bascule import RateLimiter, __version__
+from bascule import PermissionDenied, RateLimiter, UpstreamFailed, UpstreamTimeout, __version__
 from bascule.checks.urls import PublicURL, check_url, redirected
 from bascule.servers.fetch.cache import MemoryStorage
-from bascule.servers.fetch.limits import Limits, NotFetched, TooSlow, Unreachable, Unreadable
+from bascule.servers.fetch.limits import Limits, Unreadable
 from bascule.servers.fetch.network import Network
 from bascule.servers.fetch.readers import Readers
 from bascule.servers.fetch.robots import Robots
@@ -71,18 +71,18 @@ class Fetcher:
         await self._rates.close()
 
     async def get(self, url: str) -> Fetched:
-        """What a URL answers. Raises NotFetched, Unreachable, TooSlow, TooOften and Unreadable."""
+        """What a URL answers. Raises PermissionDenied, UpstreamFailed, UpstreamTimeout, RateLimited and Unreadable."""
         try:
             first = check_url(url, self._allow)
         except ValueError as wrong:
-            raise NotFetched(f"The URL {wrong}") from None
+            raise PermissionDenied(f"The URL {wrong}") from None
         try:
             async with asyncio.timeout(self._limits.seconds):
                 return await self._follow(first, self._limits.max_bytes, polite=True)
         except _SLOW:
-            raise TooSlow(f"{first.host} did not answer within {self._limits.seconds:g} seconds") from None
+            raise UpstreamTimeout(f"{first.host} did not answer within {self._limits.seconds:g} seconds") from None
         except _BROKEN as error:
-            raise Unreachable(f"{first.host} cannot be read: {_said(error)}") from None
+            raise UpstreamFailed(f"{first.host} cannot be read: {_said(error)}") from None
 
     async def _follow(self, url: PublicURL, most: int, *, polite: bool) -> Fetched:
         for _ in range(self._limits.max_redirects + 1):
@@ -94,8 +94,8 @@ class Fetcher:
             try:
                 url = redirected(url, location, self._allow)
             except ValueError as wrong:
-                raise NotFetched(f"The URL redirects, and its redirect {wrong}") from None
-        raise NotFetched(f"The URL redirects more than {self._limits.max_redirects} times")
+                raise PermissionDenied(f"The URL redirects, and its redirect {wrong}") from None
+        raise PermissionDenied(f"The URL redirects more than {self._limits.max_redirects} times")
 
     async def _once(self, url: PublicURL, most: int, metered: bool) -> tuple[Fetched, str | None]:
         """One answer, and where it redirects to, if it does."""
@@ -116,9 +116,9 @@ class Fetcher:
         try:
             fetched = await self._follow(url, self._limits.max_robots_bytes, polite=False)
         except _SLOW:
-            raise TooSlow("it takes too long") from None
+            raise UpstreamTimeout("it takes too long") from None
         except _BROKEN as error:
-            raise Unreachable(_said(error)) from None
+            raise UpstreamFailed(_said(error)) from None
         return fetched.status, fetched.body.decode("utf-8", "replace")
 
 

@@ -29,31 +29,9 @@ class Limits(Struct, frozen=True):
     """How many pages are read at once."""
 
 
-class NotFetched(ToolError):
-    """The URL may not be fetched: it is not public, not allowed here, or its site does not want it."""
-
-    code: ClassVar[str] = "permission_denied"
-
-
-class Unreachable(ToolError):
-    """The site cannot be reached, or does not speak HTTP; the same call may succeed later."""
-
-    code: ClassVar[str] = "upstream_failed"
-
-
-class TooSlow(ToolError):
-    """The site did not answer in time; the same call may succeed later."""
-
-    code: ClassVar[str] = "upstream_timeout"
-
-
-class TooOften(ToolError):
-    """One host was asked too often; `details` has `retryAfter`, in seconds."""
-
-    code: ClassVar[str] = "rate_limited"
-
-
 class Unreadable(ToolError):
     """What came is no text, or cannot be read as what it says it is."""
 
     code: ClassVar[str] = "unreadable"
+    advice = "Ask for it raw, or for another page."
+    retry = "no"

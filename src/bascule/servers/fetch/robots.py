@@ -8,9 +8,9 @@ stranger's.
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from bascule import ToolError
+from bascule import PermissionDenied, ToolError, UpstreamFailed
 from bascule.checks.urls import PublicURL, check_url
-from bascule.servers.fetch.limits import Limits, NotFetched, Unreachable
+from bascule.servers.fetch.limits import Limits
 from bascule.servers.fetch.readers import Readers
 
 MAX_SITES = 64
@@ -31,10 +31,10 @@ class Robots:
         self._sites: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     async def check(self, url: PublicURL, agent: str) -> None:
-        """Raise NotFetched where the site does not want this URL fetched, or does not say."""
+        """Raise PermissionDenied where the site does not want this URL fetched, or does not say."""
         text = await self._rules(url)
         if text.strip() and not await self._readers.allows(text, str(url), agent):
-            raise NotFetched(f"The site does not want this page fetched by programs ({url.host}/robots.txt)")
+            raise PermissionDenied(f"The site does not want this page fetched by programs ({url.host}/robots.txt)")
 
     async def _rules(self, url: PublicURL) -> str:
         site = f"{url.scheme}://{url.authority}"
@@ -50,7 +50,9 @@ class Robots:
         if status in _GONE:
             text = ""
         elif status != 200:
-            raise Unreachable(f"{url.host}/robots.txt cannot be read, so nothing is fetched: the answer was {status}")
+            raise UpstreamFailed(
+                f"{url.host}/robots.txt cannot be read, so nothing is fetched: the answer was {status}"
+            )
         self._sites[site] = (now, text)
         self._sites.move_to_end(site)
         while len(self._sites) > MAX_SITES:

@@ -9,9 +9,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from bascule import CallToolResult, Context, PublicUrl, Server, TextContent, ToolAnnotations, __version__
+from bascule import (
+    CallToolResult,
+    Context,
+    PublicUrl,
+    Server,
+    TextContent,
+    ToolAnnotations,
+    UpstreamFailed,
+    __version__,
+)
 from bascule.servers.fetch.fetcher import Fetched, Fetcher
-from bascule.servers.fetch.limits import Limits, Unreachable, Unreadable
+from bascule.servers.fetch.limits import Limits, Unreadable
 from bascule.servers.fetch.network import Network
 
 MAX_LENGTH = 100_000
@@ -83,7 +92,7 @@ def _add_tool(app: Server, rule: PublicUrl, limits: Limits) -> None:
         fetcher: Fetcher = ctx.lifespan
         fetched = await fetcher.get(url)
         if not 200 <= fetched.status < 300:
-            raise Unreachable(f"{fetched.url.host} answers with HTTP status {fetched.status}")
+            raise UpstreamFailed(f"{fetched.url.host} answers with HTTP status {fetched.status}")
         title, text = await _read(fetcher, fetched, format)
         return _part(fetched, title, text, start_index, max_length)
 

@@ -11,9 +11,9 @@ import httpcore2
 import httpx2
 from httpcore2 import AsyncHTTPConnection, Origin
 
-from bascule import RateLimiter
+from bascule import PermissionDenied, RateLimited, RateLimiter, UpstreamFailed
 from bascule.checks.urls import PublicURL, check_answers, check_url
-from bascule.servers.fetch.limits import Limits, NotFetched, TooOften, Unreachable
+from bascule.servers.fetch.limits import Limits
 from bascule.servers.fetch.network import Network, Pinned
 
 MAX_ADDRESSES = 3
@@ -21,7 +21,7 @@ MAX_ADDRESSES = 3
 
 
 class CheckedTransport(httpx2.AsyncBaseTransport):
-    """Sends GET requests. Raises NotFetched, TooOften, and what httpcore2 raises."""
+    """Sends GET requests. Raises PermissionDenied, RateLimited, and what httpcore2 raises."""
 
     def __init__(self, network: Network, limits: Limits, allow: frozenset[str] | None, rates: RateLimiter) -> None:
         self._network = network
@@ -69,7 +69,7 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         try:
             return check_url(url, self._allow)
         except ValueError as wrong:
-            raise NotFetched(f"The URL {wrong}") from None
+            raise PermissionDenied(f"The URL {wrong}") from None
 
     async def _addresses(self, url: PublicURL) -> list[str]:
         if url.is_address:
@@ -77,16 +77,16 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         try:
             answers = await self._network.resolve(url.host, url.port)
         except (OSError, UnicodeError):
-            raise Unreachable(f"The host {url.host} has no address, or cannot be looked up now") from None
+            raise UpstreamFailed(f"The host {url.host} has no address, or cannot be looked up now") from None
         try:
             return check_answers(answers)
         except ValueError as wrong:
-            raise NotFetched(f"The host {url.host} {wrong}") from None
+            raise PermissionDenied(f"The host {url.host} {wrong}") from None
 
     async def _count(self, host: str) -> None:
         verdict = await self._rates.check(host, self._limits.rate)
         if not verdict.allowed:
-            raise TooOften(
+            raise RateLimited(
                 f"{host} was asked too often (at most {self._limits.rate}); try again later",
                 details={"limit": self._limits.rate, "resetAt": math.ceil(verdict.reset_at)},
             )

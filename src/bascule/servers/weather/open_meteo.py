@@ -5,8 +5,9 @@ Source: open-meteo.com/en/docs and /en/docs/geocoding-api; weather codes are WMO
 
 from msgspec import Struct
 
+from bascule import UpstreamFailed
 from bascule.servers.weather.forecast import Day, Report
-from bascule.servers.weather.service import Down, Service, UnknownCity
+from bascule.servers.weather.service import Service, UnknownCity
 
 NAME = "Open-Meteo"
 
@@ -103,7 +104,7 @@ class OpenMeteo:
             )
         ]
         if not days:
-            raise Down(f"{NAME} answers without a forecast; try again later")
+            raise UpstreamFailed(f"{NAME} answers without a forecast; try again later")
         now = answer.current
         return Report(
             city=place.name,

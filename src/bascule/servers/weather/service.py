@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 import httpx2
 import msgspec
 
-from bascule import ToolError
+from bascule import ToolError, UpstreamFailed, UpstreamTimeout
 
 T = TypeVar("T")
 
@@ -19,22 +19,12 @@ PAUSE = 0.3
 """Seconds before the second try; twice that before the third."""
 
 
-class Down(ToolError):
-    """The service cannot be reached, or answers with what is no weather; the same call may succeed later."""
-
-    code: ClassVar[str] = "upstream_failed"
-
-
-class Late(ToolError):
-    """The service did not answer in time; the same call may succeed later."""
-
-    code: ClassVar[str] = "upstream_timeout"
-
-
 class UnknownCity(ToolError):
     """The service knows no such city."""
 
     code: ClassVar[str] = "not_found"
+    advice = "Spell the city as its own country does, or in English."
+    retry = "once mended"
 
 
 class Service:
@@ -46,15 +36,18 @@ class Service:
         self._sleep = sleep
 
     async def get(self, url: str, parameters: Mapping[str, str], shape: type[T]) -> T:
-        """What the service answers, decoded. Tries again what failed on its side. Raises Down, Late, UnknownCity."""
+        """What the service answers, decoded. Tries again what failed on its side.
+
+        Raises UpstreamFailed, UpstreamTimeout, UnknownCity.
+        """
         for attempt in range(1, TRIES + 1):
             try:
                 return self._decoded(await self._body(url, parameters), shape)
-            except (Down, Late):
+            except (UpstreamFailed, UpstreamTimeout):
                 if attempt == TRIES:
                     raise
             await self._sleep(PAUSE * attempt)
-        raise Down(f"{self._name} cannot be reached")
+        raise UpstreamFailed(f"{self._name} cannot be reached")
 
     async def _body(self, url: str, parameters: Mapping[str, str]) -> bytes:
         try:
@@ -62,20 +55,22 @@ class Service:
                 if response.status_code == 404:
                     raise UnknownCity(f"{self._name} knows no such city; try its English name, or a larger one nearby")
                 if response.status_code != 200:
-                    raise Down(f"{self._name} is out of order (HTTP status {response.status_code}); try again later")
+                    raise UpstreamFailed(
+                        f"{self._name} is out of order (HTTP status {response.status_code}); try again later"
+                    )
                 body = b""
                 async for part in response.aiter_bytes():
                     body += part
                     if len(body) > MAX_BYTES:
-                        raise Down(f"{self._name} answers with more than a forecast")
+                        raise UpstreamFailed(f"{self._name} answers with more than a forecast")
                 return body
         except httpx2.TimeoutException:
-            raise Late(f"{self._name} did not answer in time; try again later") from None
+            raise UpstreamTimeout(f"{self._name} did not answer in time; try again later") from None
         except httpx2.HTTPError:
-            raise Down(f"{self._name} cannot be reached; try again later") from None
+            raise UpstreamFailed(f"{self._name} cannot be reached; try again later") from None
 
     def _decoded(self, body: bytes, shape: type[T]) -> T:
         try:
             return msgspec.convert(msgspec.json.decode(body), shape, strict=False)
         except (msgspec.DecodeError, RecursionError):
-            raise Down(f"{self._name} answers with what is no forecast; try again later") from None
+            raise UpstreamFailed(f"{self._name} answers with what is no forecast; try again later") from None

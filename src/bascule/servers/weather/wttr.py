@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from bascule import UpstreamFailed
 from bascule.servers.weather.forecast import Day, Report
-from bascule.servers.weather.service import Down, Service
+from bascule.servers.weather.service import Service
 
 NAME = "wttr.in"
 
@@ -57,7 +58,7 @@ class Wttr:
         """What the weather is in a city. Raises ToolErrors."""
         answer = await self._service.get(f"{self._url}/{quote(city, safe='')}", {"format": "j1"}, _Answer)
         if not answer.current_condition or not answer.weather:
-            raise Down(f"{NAME} answers without a forecast; try again later")
+            raise UpstreamFailed(f"{NAME} answers without a forecast; try again later")
         now = answer.current_condition[0]
         area = next((_text(area.areaName) for area in answer.nearest_area), "")
         return Report(
