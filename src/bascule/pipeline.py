@@ -76,8 +76,7 @@ class Pipeline:
     def guard(self, name: str) -> Guard | None:
         """The guard of a name; None where it is switched off. Raises ConfigError."""
         if name not in self._guards:
-            make = self._makers.get(name)
-            self._guards[name] = None if make is None else make()
+            self._guards[name] = self._makers[name]()
         return self._guards[name]
 
     @cached_property

@@ -5,7 +5,7 @@ it may stand what it is for: `tool:drop_*`, `prompt:*`, `resource:file:///*`. Ev
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import translate
 
 from bascule.engine.demands import Demands, Source
@@ -35,11 +35,6 @@ class Rules:
     def unused(self) -> list[str]:
         """The patterns of entries that have held for nothing yet."""
         return [rule.pattern for rule in self._rules if not rule.used]
-
-    def idle(self, features: Iterable[tuple[Kind, str]]) -> list[str]:
-        """The patterns that fit none of these features: written for nothing, or misspelt."""
-        known = list(features)
-        return [rule.pattern for rule in self._rules if not any(rule.fits(kind, address) for kind, address in known)]
 
 
 class _Rule:

@@ -17,7 +17,7 @@ from bascule.engine.exchange import Conversation
 from bascule.engine.semconv import BUCKETS
 from bascule.errors import InternalError, InvalidParams, MethodNotFound, ResourceNotFound, ToolError
 from bascule.guards.spans import Spans
-from bascule.guards.telemetry import Telemetry, telemetry
+from bascule.guards.telemetry import Telemetry
 from bascule.pipeline import Pipeline
 from bascule.testing import serve_http
 from bascule.wire.content import TextContent
@@ -281,7 +281,7 @@ async def test_sessions_have_a_duration(told):
 UNUSED = """
 import asyncio, sys
 from tests.guards.test_audit import exchange, returning, Named
-from bascule.guards.telemetry import Telemetry, telemetry
+from bascule.guards.telemetry import Telemetry
 from bascule.pipeline import Pipeline
 from bascule.testing import serve_http
 told = Telemetry()
@@ -312,9 +312,9 @@ class Hidden:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
 """
-    assert run(hidden + UNUSED + "print(served is handler, telemetry()(handler, Named('x', 'tool')) is handler)") == (
-        "True True\n"
-    )
+    assert run(
+        hidden + UNUSED + "print(served is handler, Telemetry().guard(handler, Named('x', 'tool')) is handler)"
+    ) == ("True True\n")
 
 
 @pytest.mark.parametrize("elsewhere", ["", "import bascule.guards.spans as own; own._TRACING = own._METERING = {}\n"])
@@ -353,7 +353,7 @@ def test_without_a_provider_nothing_is_opened():
     asyncio.run(Telemetry().watch(look, "tool", "add")(exchange(meta(traceparent=PARENT))))
     assert seen == [{}]
     assert Telemetry().guard(handler, type("F", (), {"kind": "tool", "address": "add"})) is not handler
-    assert telemetry()(handler, type("F", (), {"kind": "tool", "address": "add"})) is not handler
+    assert Telemetry().guard(handler, type("F", (), {"kind": "tool", "address": "add"})) is not handler
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])

@@ -14,9 +14,9 @@ from unittest import mock
 
 import pytest
 
+from bascule.engine.firststep import first_step
 from bascule.engine.hub import Listener
 from bascule.eras import rounds
-from bascule.runtime.firststep import first_step
 from bascule.runtime.settle import settle
 from bascule.transports import http_sessions, session_ids
 from bascule.transports.back_channel import BackChannels

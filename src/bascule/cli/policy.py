@@ -16,6 +16,7 @@ from bascule.late import late
 
 if TYPE_CHECKING:
     from bascule.engine.policy import Window
+    from bascule.pipeline import Pipeline
     from bascule.server.offer import Explained
 
 _DEFAULT = "default"
@@ -58,7 +59,8 @@ def explain(
     screen = Screen.claim()
     settings = late("bascule.config:load")(config)
     server = targets.load(words[0], choices, config)
-    server.use_guards(late("bascule.pipeline:Pipeline")(settings))
+    pipeline: Pipeline = late("bascule.pipeline:Pipeline")(settings)
+    server.use_guards(pipeline)
     found: list[Explained] = server.explain()
     if tool is not None:
         known = {one.address for one in found}
@@ -74,9 +76,8 @@ def explain(
         if place:
             screen.text("")
         _show(screen, one, caller, default)
-    for pattern in late("bascule.policy:Rules")(settings.policy).idle([(one.kind, one.address) for one in found]):
-        if tool is None:
-            screen.remark(f'[policy."{pattern}"] is for nothing that this server has')
+    for pattern in pipeline.unused if tool is None else ():
+        screen.remark(f'[policy."{pattern}"] is for nothing that this server has')
     return exits.OK
 
 

@@ -21,8 +21,6 @@ from bascule.engine.semconv import Failure
 from bascule.version import VERSION
 from bascule.wire.tools import CallToolResult
 
-SCOPE = "bascule"
-
 _KINDS: Mapping[str, Kind] = {"tools/call": "tool", "prompts/get": "prompt"}
 
 
@@ -36,8 +34,8 @@ class Spans:
         meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
         self.timer = timer
-        self.tracer = trace.get_tracer(SCOPE, VERSION, tracer_provider)
-        meter = metrics.get_meter(SCOPE, VERSION, meter_provider)
+        self.tracer = trace.get_tracer(semconv.SCOPE, VERSION, tracer_provider)
+        meter = metrics.get_meter(semconv.SCOPE, VERSION, meter_provider)
         self.operations = meter.create_histogram(
             semconv.CLIENT_OPERATION,
             semconv.UNIT,

@@ -16,7 +16,6 @@ an operator's queue where the client cannot ask; the user through the client, an
 
 TIMEOUT = 30.0
 MAX_RESULT_BYTES = 1024 * 1024
-RATE_PERIOD = 60.0
 
 
 class Window(NamedTuple):

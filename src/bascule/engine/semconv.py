@@ -30,6 +30,9 @@ SERVER_OPERATION: Final = "mcp.server.operation.duration"
 SERVER_SESSION: Final = "mcp.server.session.duration"
 CLIENT_OPERATION: Final = "mcp.client.operation.duration"
 CLIENT_SESSION: Final = "mcp.client.session.duration"
+SCOPE = "bascule"
+"""The name under which spans and durations are told."""
+
 UNIT: Final = "s"
 BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 

@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from bascule.engine.asking import Question
 from bascule.engine.exchange import Exchange, Feature, Guard, Handler
+from bascule.engine.firststep import Suspended
 from bascule.engine.ports import Clock
 from bascule.engine.settings import LoadSettings
 from bascule.errors import TimedOut
@@ -332,35 +333,8 @@ class Sweep:
 async def _rest(steps: Steps) -> None:
     """What is left of a handler that was cut off: it is cancelled once more, and may end when it likes."""
     try:
-        await Rest(steps)
-    except asyncio.CancelledError:
+        await Suspended(steps, steps.throw(asyncio.CancelledError()))
+    except (asyncio.CancelledError, StopIteration):
         pass
     except Exception:
         log.exception("a call that was cut off failed")
-
-
-class Rest:
-    """The steps of a handler, from a cancellation on."""
-
-    __slots__ = ("_steps",)
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        steps = self._steps
-        try:
-            awaited = steps.throw(asyncio.CancelledError())
-            while True:
-                try:
-                    sent = yield awaited
-                except GeneratorExit:
-                    raise
-                except BaseException as thrown:
-                    awaited = steps.throw(thrown)
-                else:
-                    awaited = steps.send(sent)
-        except StopIteration:
-            return
-        finally:
-            steps.close()

@@ -25,8 +25,6 @@ from bascule.wire.resources import ReadResourceParams
 from bascule.wire.results import Result
 from bascule.wire.tools import CallToolResult
 
-SCOPE = "bascule"
-
 # Where the library keeps the providers that a program sets. Its functions look into the environment as long as there is
 # none, which takes longer than any other part of a call; they are asked only once there is one, or where it keeps them
 # elsewhere.
@@ -58,8 +56,8 @@ class Spans:
         meters = metrics.get_meter_provider()
         # The library's stand-in for a provider that nobody has set is one object, of a class that it does not show.
         self._no_metrics = meters if type(meters).__name__ == "_ProxyMeterProvider" else None
-        self._tracer = trace.get_tracer(SCOPE, VERSION, tracer_provider)
-        meter = metrics.get_meter(SCOPE, VERSION, meter_provider)
+        self._tracer = trace.get_tracer(semconv.SCOPE, VERSION, tracer_provider)
+        meter = metrics.get_meter(semconv.SCOPE, VERSION, meter_provider)
         self._operations = meter.create_histogram(
             semconv.SERVER_OPERATION,
             semconv.UNIT,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from bascule.engine.exchange import Exchange, Feature, Guard, Handler
+from bascule.engine.exchange import Exchange, Feature, Handler
 from bascule.engine.policy import Kind
 from bascule.engine.ports import Clock
 from bascule.late import late
@@ -73,11 +73,6 @@ class Telemetry:
         if self._spans is None:
             self._spans = late("bascule.guards.spans:Spans")(self._timer)
         return self._spans
-
-
-def telemetry(timer: Clock = time.perf_counter) -> Guard:
-    """The guard alone; a server that tells of lists and sessions too has a Telemetry."""
-    return Telemetry(timer).guard
 
 
 def _is_installed() -> bool:

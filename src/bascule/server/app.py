@@ -37,8 +37,6 @@ from bascule.wire.tools import JSONSchema, ToolAnnotations
 if TYPE_CHECKING:
     from bascule.server.rehearsal import Rehearsal
 
-_CHANGES = {"listChanged": True}
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -93,55 +93,52 @@ class Kept(Struct, frozen=True, eq=False):
     owners: tuple[list[Own], ...] = ()
 
 
-NOT_GUARDED = Kept()
+class Guarded(Struct, frozen=True, kw_only=True):
+    """What every feature has for its guards: the policy that holds, and what it takes to guard it anew."""
+
+    policy: Policy = PLAIN
+    kept: Kept = Kept()
+
+    @property
+    def check(self) -> Check | None:
+        """Raises InvalidArguments for a call whose arguments do not fit; None where there is nothing to check."""
+        return self.kept.check
 
 
-class ToolFeature(Struct, frozen=True):
+class ToolFeature(Guarded, frozen=True):
     """A tool; `mirrored` are the parameters that an HTTP header must repeat."""
 
     name: str
     definition: Tool
     handler: Handler
     mirrored: tuple[Mirrored, ...] = ()
-    policy: Policy = PLAIN
-    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
         return "tool"
 
     @property
-    def check(self) -> Check | None:
-        return self.kept.check
-
-    @property
     def address(self) -> str:
         return self.name
 
 
-class ResourceFeature(Struct, frozen=True):
+class ResourceFeature(Guarded, frozen=True):
     """A resource with a fixed URI."""
 
     name: str
     definition: Resource
     handler: Handler
-    policy: Policy = PLAIN
-    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
         return "resource"
 
     @property
-    def check(self) -> Check | None:
-        return self.kept.check
-
-    @property
     def address(self) -> str:
         return self.definition.uri
 
 
-class TemplateFeature(Struct, frozen=True):
+class TemplateFeature(Guarded, frozen=True):
     """A family of resources; `lister` names those that exist, where the author gave such a function."""
 
     name: str
@@ -150,39 +147,27 @@ class TemplateFeature(Struct, frozen=True):
     handler: Handler
     lister: Callable[[Exchange], Awaitable[list[Resource]]] | None = None
     completions: Completions = NOTHING
-    policy: Policy = PLAIN
-    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
         return "template"
 
     @property
-    def check(self) -> Check | None:
-        return self.kept.check
-
-    @property
     def address(self) -> str:
         return self.definition.uri_template
 
 
-class PromptFeature(Struct, frozen=True):
+class PromptFeature(Guarded, frozen=True):
     """A prompt."""
 
     name: str
     definition: Prompt
     handler: Handler
     completions: Completions = NOTHING
-    policy: Policy = PLAIN
-    kept: Kept = NOT_GUARDED
 
     @property
     def kind(self) -> Kind:
         return "prompt"
-
-    @property
-    def check(self) -> Check | None:
-        return self.kept.check
 
     @property
     def address(self) -> str:

@@ -17,12 +17,12 @@ from msgspec import UNSET
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound, ServerEra
 from bascule.engine.exchange import ANONYMOUS, Exchange, Principal
+from bascule.engine.firststep import Suspended, first_step
 from bascule.engine.hub import Listener
 from bascule.engine.ports import Authenticator, Clock, MakeSeal, Marks, Random, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import Eras, check_batch_header
 from bascule.errors import ConfigError, Draining, InternalError, InvalidRequest, MCPError, NotAdmitted
-from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.lifespan import Lifespan, State
 from bascule.runtime.settle import Settled, refusal, settle
 from bascule.transports.http_edge import Edge, read_body

@@ -16,13 +16,13 @@ from msgspec import UNSET, Raw
 from bascule.engine.application import Application
 from bascule.engine.era import Inbound
 from bascule.engine.exchange import Conversation, Exchange, Principal
+from bascule.engine.firststep import Suspended, first_step
 from bascule.engine.ports import Clock, Random, Replay, Seal
 from bascule.engine.settings import HttpSettings
 from bascule.eras.classify import check_batch, check_version_header
 from bascule.eras.handshake import INITIALIZE, Handshake
 from bascule.eras.versions import primes
 from bascule.errors import InvalidRequest, MCPError
-from bascule.runtime.firststep import Suspended, first_step
 from bascule.runtime.settle import Settled, failed, refusal, settle
 from bascule.transports.back_channel import BackChannels
 from bascule.transports.http_headers import LAST_EVENT, SESSION, VERSION, Headers, Receive

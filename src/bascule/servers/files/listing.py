@@ -9,7 +9,6 @@ from bascule.servers.files.globs import Glob, State
 from bascule.servers.files.tree import Entry, Kind, Tree, as_text, entry_of, joined
 from bascule.servers.files.walk import Budget, look, sorted_names, walk
 
-MAX_LISTED = 5000
 _READ = 200_000
 """How many names of a directory are read to put them in order."""
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bascule.runtime.firststep import Suspended, first_step
+from bascule.engine.firststep import Suspended, first_step
 
 
 async def test_what_never_waits_is_done_at_once():

@@ -15,7 +15,7 @@ class Suspended(Generic[T]):
 
     __slots__ = ("_awaited", "_coroutine")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], awaited: Any) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T] | Generator[Any, Any, T], awaited: Any) -> None:
         self._coroutine = coroutine
         self._awaited = awaited
 
